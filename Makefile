@@ -1,0 +1,42 @@
+# Every command works from a fresh clone: what it needs, it makes in .work/, which git ignores.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+AIRFLOW ?= 3.3.2
+WORK := $(CURDIR)/.work
+UV := $(WORK)/uv/bin/uv
+VENV := $(WORK)/venv
+BIN := $(VENV)/bin
+
+.PHONY: help
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(UV):
+	$(PYTHON) -m venv $(WORK)/uv
+	$(WORK)/uv/bin/pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/ready: $(UV) pyproject.toml constraints.txt
+	$(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt \
+		--editable . --group dev apache-airflow==$(AIRFLOW)
+	touch $@
+
+.PHONY: environment
+environment: $(VENV)/ready  ## make the development environment (.work/venv)
+
+.PHONY: test
+test: $(VENV)/ready  ## run the default test suite
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(VENV)/ready  ## check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.PHONY: demo
+demo: $(VENV)/ready  ## run both daily DAGs in Airflow against a stand-in NXCloud server
+	$(BIN)/python -m tests.demo
+
+.PHONY: clean
+clean:  ## remove everything that the other commands made
+	rm -rf $(WORK) dist

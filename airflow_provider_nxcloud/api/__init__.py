@@ -1,0 +1,1 @@
+"""The NXCloud API in plain Python: imports no Airflow."""

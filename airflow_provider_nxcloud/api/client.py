@@ -1,0 +1,288 @@
+"""One signed JSON call to NXCloud: signature, retries, rate limit, clock offset, and what an answer means."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
+
+from airflow_provider_nxcloud import __version__
+from airflow_provider_nxcloud.api import defaults
+from airflow_provider_nxcloud.api.errors import (
+    NXCloudAuthenticationError,
+    NXCloudClockSkewError,
+    NXCloudError,
+    NXCloudInvalidRequestError,
+    NXCloudPermissionError,
+    NXCloudRateLimitError,
+    NXCloudServerError,
+    NXCloudUnexpectedResponseError,
+)
+from airflow_provider_nxcloud.api.signing import Credentials, signed_headers
+from airflow_provider_nxcloud.api.throttle import Throttle
+from airflow_provider_nxcloud.api.transport import Answer, Transport
+
+if TYPE_CHECKING:
+    from airflow_provider_nxcloud.api.endpoints import Endpoint, Page
+
+log = logging.getLogger(__name__)
+
+#: More would trouble any gateway, and a worker's threads are not free.
+MAX_CONCURRENCY = 64
+#: A failure that outlives this many tries is no hiccup: Airflow's own retries take over.
+MAX_ATTEMPTS = 5
+#: Back-off of one request in total; a longer wait belongs to Airflow's retries, which free the worker.
+MAX_BACKOFF_SECONDS = 60.0
+FIRST_BACKOFF_SECONDS = 0.5
+LONGEST_BACKOFF_SECONDS = 20.0
+MAX_MESSAGE_CHARACTERS = 200
+
+RESULT_CODES: dict[int, type[NXCloudError]] = {
+    1001: NXCloudAuthenticationError,
+    1002: NXCloudInvalidRequestError,
+    1003: NXCloudAuthenticationError,
+    1004: NXCloudClockSkewError,
+    1005: NXCloudPermissionError,
+}
+HTTP_STATUSES: dict[int, type[NXCloudError]] = {
+    401: NXCloudAuthenticationError,
+    403: NXCloudPermissionError,
+    408: NXCloudServerError,
+    429: NXCloudRateLimitError,
+}
+
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "User-Agent": f"airflow-provider-nxcloud/{__version__}",
+}
+_LONG_NUMBER = re.compile(r"\d{7,}")
+
+
+class _Envelope(msgspec.Struct, rename="camel"):
+    """What the endpoints wrap their answers in; the message goes by two names."""
+
+    code: int
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    msg: str | None = None
+    message: str | None = None
+    req_id: str | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+class NXCloudClient:
+    """
+    Sends signed requests to NXCloud; safe to share between threads.
+
+    A transient failure is tried again, signed anew, with jittered exponential back-off: at most
+    ``MAX_ATTEMPTS`` times and ``MAX_BACKOFF_SECONDS`` in total. A ``Retry-After`` is honoured or, where it is
+    beyond what is left, the request fails at once.
+
+    :param credentials: the account's key pair
+    :param base_url: gateway, an ``https://`` URL (``http://`` for a loopback address only)
+    :param timeout: seconds to connect, and between two bytes; a whole answer may take four times that
+    :param requests_per_second: ceiling of requests in any one-second span; None for none
+    :param max_concurrency: requests under way at once, over all threads
+    :param max_attempts: tries of one request, the first one included
+    :param verify: True, or the path of a CA bundle
+    :param proxies: proxies by scheme, as in ``requests``; those of the environment are used as well
+    :raises ValueError: for a value out of range
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        base_url: str = defaults.BASE_URL,
+        *,
+        timeout: float = defaults.TIMEOUT,
+        requests_per_second: float | None = None,
+        max_concurrency: int = defaults.MAX_CONCURRENCY,
+        max_attempts: int = MAX_ATTEMPTS,
+        verify: bool | str = True,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
+        if not 1 <= max_concurrency <= MAX_CONCURRENCY:
+            raise ValueError(f"max_concurrency must be between 1 and {MAX_CONCURRENCY}, not {max_concurrency}")
+        self.throttle = Throttle(max_concurrency, requests_per_second)
+        self._transport = Transport(base_url, timeout=timeout, verify=verify, proxies=proxies)
+        self._credentials = credentials
+        self._max_attempts = max_attempts
+        self._clock_offset = 0.0
+        self._lock = threading.Lock()
+        self._requests = 0
+        self._retries = 0
+
+    @property
+    def base_url(self) -> str:
+        """The gateway that the requests go to."""
+        return self._transport.base_url
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, retries included."""
+        return self._requests
+
+    @property
+    def retries(self) -> int:
+        """Requests that were sent again after a transient failure."""
+        return self._retries
+
+    def fetch_page(self, endpoint: Endpoint, parameters: Mapping[str, Any]) -> Page:
+        """
+        Send one query and return the page that it answers with.
+
+        :param endpoint: the kind of records
+        :param parameters: the JSON body, page number and size included
+        :raises NXCloudError: one subclass a cause, see :mod:`airflow_provider_nxcloud.api.errors`
+        :raises CancelledError: when :meth:`close` was called from another thread
+        """
+        body = msgspec.json.encode(parameters)
+        retrying = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, NXCloudError) and error.transient),
+            stop=self._is_last_attempt,
+            wait=_seconds_to_wait,
+            sleep=self.throttle.sleep,
+            before_sleep=self._note_retry,
+            reraise=True,
+        )
+        try:
+            return retrying(self._attempt, endpoint, body)
+        except NXCloudError as error:
+            error.endpoint = endpoint.kind
+            if isinstance(error, NXCloudInvalidRequestError):
+                error.message += f"; parameters sent: {', '.join(parameters)}"
+            raise
+
+    def close(self) -> None:
+        """Let no further request start, in any thread, and close the idle connections."""
+        self.throttle.close()
+        self._transport.close()
+
+    def _is_last_attempt(self, state: RetryCallState) -> bool:
+        waited = state.idle_for + state.upcoming_sleep
+        return state.attempt_number >= self._max_attempts or waited > MAX_BACKOFF_SECONDS
+
+    def _note_retry(self, state: RetryCallState) -> None:
+        with self._lock:
+            self._retries += 1
+        error = state.outcome.exception() if state.outcome else None
+        log.warning(
+            "Attempt %d of %d failed, the next one follows in %.1f s: %s",
+            state.attempt_number,
+            self._max_attempts,
+            state.upcoming_sleep,
+            error,
+        )
+
+    def _attempt(self, endpoint: Endpoint, body: bytes) -> Page:
+        """Send the request; where its time stamp is refused once more, by the server's clock."""
+        try:
+            return self._exchange(endpoint, body)
+        except NXCloudClockSkewError:
+            return self._exchange(endpoint, body)
+
+    def _exchange(self, endpoint: Endpoint, body: bytes) -> Page:
+        with self.throttle.request() as started:
+            answer = self._post(endpoint, body)
+        try:
+            page = self._read(endpoint, answer)
+        except NXCloudClockSkewError:
+            self._correct_clock(answer)
+            raise
+        except NXCloudRateLimitError as error:
+            self.throttle.slow_down(error.retry_after or 0.0, started=started)
+            raise
+        self.throttle.succeeded()
+        return page
+
+    def _post(self, endpoint: Endpoint, body: bytes) -> Answer:
+        signature = signed_headers(
+            self._credentials,
+            action=endpoint.action,
+            biz_type=endpoint.biz_type,
+            timestamp=int((time.time() + self._clock_offset) * 1000),
+            body=body,
+        )
+        with self._lock:
+            self._requests += 1
+        return self._transport.post(endpoint.path, {**_HEADERS, **signature}, body)
+
+    def _read(self, endpoint: Endpoint, answer: Answer) -> Page:
+        if answer.status != 200:
+            raise self._http_error(answer)
+        try:
+            answer.body.decode()  # msgspec does not look into the text of raw values
+            envelope = _decode_envelope(msgspec.json.format(answer.body, indent=-1))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise NXCloudUnexpectedResponseError(
+                f"An answer of {len(answer.body)} bytes is not one of NXCloud's: {error}"
+            ) from None
+        if envelope.code != 0:
+            raise self._result_error(endpoint, envelope)
+        try:
+            return endpoint.read_page(envelope.data)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise NXCloudUnexpectedResponseError(
+                f"The answer's data is misshapen: {error}", request_id=envelope.req_id
+            ) from None
+
+    def _http_error(self, answer: Answer) -> NXCloudError:
+        status = answer.status
+        if 300 <= status < 400:
+            target = urlsplit(answer.headers.get("Location", "")).hostname or "an unnamed host"
+            return NXCloudInvalidRequestError(
+                f"{self.base_url} redirects to {target}, and a signed request is never sent on", code=status
+            )
+        if status >= 500:
+            error_type: type[NXCloudError] = NXCloudServerError
+        elif status >= 400:
+            error_type = HTTP_STATUSES.get(status, NXCloudInvalidRequestError)
+        else:
+            error_type = NXCloudUnexpectedResponseError
+        wait = answer.retry_after
+        asks = "" if wait is None else f" and asks to wait {wait:.0f} s"
+        message = f"{self.base_url} answers with HTTP status {status}{asks}"
+        return error_type(message, code=status, retry_after=wait)
+
+    def _result_error(self, endpoint: Endpoint, envelope: _Envelope) -> NXCloudError:
+        if envelope.code in endpoint.transient_codes:
+            error_type: type[NXCloudError] = NXCloudServerError
+        else:
+            error_type = RESULT_CODES.get(envelope.code, NXCloudInvalidRequestError)
+        message = f"NXCloud says {self._harmless(envelope.msg or envelope.message or 'nothing')!r}"
+        return error_type(message, code=envelope.code, request_id=envelope.req_id)
+
+    def _correct_clock(self, answer: Answer) -> None:
+        if answer.date is not None:
+            self._clock_offset = answer.date.timestamp() - time.time()
+            log.warning(
+                "The worker's clock is %+.0f s off NXCloud's, which refused a time stamp: further ones are "
+                "corrected by that; set the clock (NTP)",
+                -self._clock_offset,
+            )
+
+    def _harmless(self, text: str) -> str:
+        """Return a server's message without credentials and phone numbers, cut to a sane length."""
+        for secret in (self._credentials.access_secret, self._credentials.access_key):
+            text = text.replace(secret, "***")
+        return _LONG_NUMBER.sub("***", text)[:MAX_MESSAGE_CHARACTERS]
+
+
+def _seconds_to_wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, NXCloudError) and error.retry_after is not None:
+        return error.retry_after
+    backoff = wait_exponential_jitter(
+        initial=FIRST_BACKOFF_SECONDS, max=LONGEST_BACKOFF_SECONDS, jitter=FIRST_BACKOFF_SECONDS
+    )
+    return backoff(state)

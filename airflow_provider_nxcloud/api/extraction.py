@@ -1,0 +1,182 @@
+"""All records of an interval: its windows read side by side, handed on in order, proven complete."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from airflow_provider_nxcloud.api.paging import PageSequence
+from airflow_provider_nxcloud.api.scanning import CONSISTENCIES, Consistency, Scan, proven_scan
+from airflow_provider_nxcloud.api.workers import Workers
+
+if TYPE_CHECKING:
+    from airflow_provider_nxcloud.api.client import NXCloudClient
+    from airflow_provider_nxcloud.api.endpoints import Endpoint, Page, Window
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 5.0
+
+
+class Extraction(AbstractContextManager["Extraction"]):
+    """
+    Reads the call detail records of ``[start, end)``; a context manager that ends its requests when it is left.
+
+    :param client: sends the requests; closed at the end
+    :param endpoint: the kind of records
+    :param start: Unix time in seconds, inclusive
+    :param end: Unix time in seconds, exclusive
+    :param filters: filters by our names, see ``Endpoint.filters``
+    :param timezone: zone of the endpoint's dates and wall-clock times
+    :param page_size: records of a page; None for the endpoint's limit
+    :param window: span of one scan; None for the endpoint's own choice
+    :param consistency: ``double`` reads each window at least twice
+    :raises ValueError: for a value out of range
+    """
+
+    def __init__(
+        self,
+        client: NXCloudClient,
+        endpoint: Endpoint,
+        start: int,
+        end: int,
+        *,
+        filters: Mapping[str, str | None] | None = None,
+        timezone: ZoneInfo,
+        page_size: int | None = None,
+        window: timedelta | None = None,
+        consistency: Consistency = "single",
+    ) -> None:
+        if not start < end:
+            raise ValueError(f"the interval's end, {end}, must be after its start, {start}")
+        if page_size is not None and not 1 <= page_size <= endpoint.max_page_size:
+            raise ValueError(f"page_size must be between 1 and {endpoint.max_page_size}, not {page_size}")
+        if window is not None and window < timedelta(seconds=1):
+            raise ValueError(f"window must be at least one second, not {window}")
+        if consistency not in CONSISTENCIES:
+            raise ValueError(f"consistency must be one of {', '.join(CONSISTENCIES)}, not {consistency!r}")
+        #: Pages read so far, those of repeated scans included.
+        self.pages = 0
+        #: Records handed on so far.
+        self.records = 0
+        #: Records that came twice, letter for letter, and were handed on once.
+        self.duplicates = 0
+        self._client = client
+        self._endpoint = endpoint
+        self._page_size = page_size or endpoint.max_page_size
+        self._consistency: Consistency = consistency
+        self._windows = endpoint.windows(
+            start, end, filters=endpoint.filter_parameters(filters or {}), timezone=timezone, span=window
+        )
+        self._concurrency = client.throttle.max_concurrency
+        self._fetchers = Workers(self._concurrency, "nxcloud-page")
+        self._scanners = Workers(self._concurrency, "nxcloud-window")
+        self._lock = threading.Lock()
+        self._rows_read = 0
+        self._started = self._reported = time.monotonic()
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, retries included."""
+        return self._client.requests
+
+    @property
+    def retries(self) -> int:
+        """Requests that were sent again after a transient failure."""
+        return self._client.retries
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the extraction was made."""
+        return time.monotonic() - self._started
+
+    def batches(self) -> Iterator[list[bytes]]:
+        """
+        Yield all records once, each one line of JSON text, in lists of bounded size.
+
+        :raises NXCloudError: one subclass a cause; what was yielded before is then incomplete
+        """
+        pending: deque[Future[Scan]] = deque()
+        for window in self._windows:
+            pending.append(self._submit(window))
+            if len(pending) == self._concurrency:
+                yield from self._records_of(pending.popleft())
+        while pending:
+            yield from self._records_of(pending.popleft())
+
+    def close(self) -> None:
+        """Stop all requests: none starts after this."""
+        self._scanners.stop()
+        self._fetchers.stop()
+        self._client.close()
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the extraction."""
+        self.close()
+
+    def _submit(self, window: Window) -> Future[Scan]:
+        return self._scanners.submit(lambda: proven_scan(lambda: self._scan(window), self._endpoint, self._consistency))
+
+    def _scan(self, window: Window) -> Scan:
+        scan = Scan(window, self._page_size)
+
+        def fetch(number: int) -> Page:
+            page = self._endpoint.page_parameters(number, self._page_size)
+            return self._client.fetch_page(self._endpoint, {**window.parameters, **page})
+
+        sequence = PageSequence(fetch, page_size=self._page_size, workers=self._fetchers, concurrency=self._concurrency)
+        scan.read(sequence, self._count_page)
+        return scan
+
+    def _count_page(self, rows: int) -> None:
+        with self._lock:
+            self.pages += 1
+            self._rows_read += rows
+
+    def _records_of(self, future: Future[Scan]) -> Iterator[list[bytes]]:
+        while not wait([future], timeout=PROGRESS_SECONDS).done:
+            self._report_progress()
+        scan = future.result()
+        self.duplicates += scan.duplicates
+        if scan.early:
+            log.warning(
+                "%d records of %s start before %d (Unix time), yet the server chose them for it: they are kept",
+                scan.early,
+                self._endpoint.kind,
+                scan.window.start,
+            )
+        try:
+            for batch in scan.batches():
+                self.records += len(batch)
+                yield batch
+                self._report_progress()
+        finally:
+            scan.close()
+
+    def _report_progress(self) -> None:
+        now = time.monotonic()
+        if now - self._reported < PROGRESS_SECONDS:
+            return
+        self._reported = now
+        log.info(
+            "%s: %d pages, %d records read (%.0f records/s), %d written; %d requests in flight, %d waiting for "
+            "the rate limit",
+            self._endpoint.kind,
+            self.pages,
+            self._rows_read,
+            self._rows_read / self.seconds,
+            self.records,
+            self._client.throttle.in_flight,
+            self._client.throttle.waiting_for_rate,
+        )

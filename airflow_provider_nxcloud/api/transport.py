@@ -1,0 +1,182 @@
+"""One bounded HTTPS exchange: kept-alive connections, no redirects, no cookies, a limit on time and size."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import HTTPError
+
+from airflow_provider_nxcloud.api import defaults
+from airflow_provider_nxcloud.api.errors import NXCloudTransportError, NXCloudUnexpectedResponseError
+
+MAX_TIMEOUT = 3600.0
+#: The whole answer may take this many times ``timeout``; a server that drips would else hold a thread for ever.
+TOTAL_TIMEOUTS = 4
+#: A page of 999 records is below 1 MiB; an answer of this size is not a page.
+MAX_BODY_BYTES = 32 * 1024 * 1024
+READ_CHUNK_BYTES = 256 * 1024
+
+
+class Answer(NamedTuple):
+    """What came back over HTTP."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def date(self) -> datetime | None:
+        """The server's clock, from the ``Date`` header."""
+        return _http_date(self.headers.get("Date"))
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that ``Retry-After`` asks for; its date form counts from the server's own clock."""
+        text = self.headers.get("Retry-After", "").strip()
+        if text.isdecimal():
+            return float(text)
+        moment = _http_date(text)
+        if moment is None:
+            return None
+        return max(0.0, (moment - (self.date or datetime.now(UTC))).total_seconds())
+
+
+def checked_base_url(url: str) -> str:
+    """
+    Return a gateway's URL without a trailing slash, ``https://`` added where it has no scheme.
+
+    :raises ValueError: for a scheme other than https (or http to a loopback address), and for a URL with
+        credentials, a query or no host
+    """
+    url = url.strip().rstrip("/")
+    parts = urlsplit(url if "://" in url else f"https://{url}")
+    if parts.username or parts.password:
+        raise ValueError("host must not hold credentials: they belong in login and password")
+    if not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"host {url!r} is not the URL of a gateway, such as {defaults.BASE_URL}")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
+        raise ValueError(f"host {url!r} must be an https:// URL; http:// is for loopback addresses only")
+    return parts.geturl()
+
+
+class Transport:
+    """
+    Posts bodies to one gateway; safe to share between threads, each of which keeps its own connections.
+
+    Proxies and CA bundle of the environment are honoured; they are resolved once.
+
+    :param base_url: gateway, see :func:`checked_base_url`
+    :param timeout: seconds to connect, and between two bytes; a whole answer may take four times that
+    :param verify: True, or the path of a CA bundle
+    :param proxies: proxies by scheme, as in ``requests``
+    :raises ValueError: for a value out of range
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout: float = defaults.TIMEOUT,
+        verify: bool | str = True,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
+        if not 0 < timeout <= MAX_TIMEOUT:
+            raise ValueError(f"timeout must be above 0 and at most {MAX_TIMEOUT:.0f} seconds, not {timeout}")
+        if not verify:
+            raise ValueError("verify cannot be switched off: set it to the path of a CA bundle")
+        self.base_url = checked_base_url(base_url)
+        self._timeout = timeout
+        with requests.Session() as session:
+            self._settings: dict[str, Any] = dict(
+                session.merge_environment_settings(self.base_url, dict(proxies or {}), True, verify, None)
+            )
+        self._thread = threading.local()
+        self._lock = threading.Lock()
+        self._adapters: list[HTTPAdapter] = []
+
+    def post(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """
+        Send one request and read the whole answer, whatever its status.
+
+        :raises NXCloudTransportError: where no whole answer arrived in time
+        :raises NXCloudUnexpectedResponseError: where the answer is larger than ``MAX_BODY_BYTES``
+        """
+        request = self._request(path, headers, body)
+        deadline = time.monotonic() + TOTAL_TIMEOUTS * self._timeout
+        try:
+            with self._adapter().send(request, timeout=self._timeout, **self._settings) as response:
+                return Answer(response.status_code, response.headers, _read_body(response, deadline))
+        except (requests.RequestException, HTTPError, OSError) as error:
+            # Not chained: the texts of these exceptions may hold a proxy's credentials.
+            raise NXCloudTransportError(f"No whole answer from {self.base_url}: {_cause(error)}") from None
+
+    def close(self) -> None:
+        """Close the idle connections of all threads."""
+        with self._lock:
+            for adapter in self._adapters:
+                adapter.close()
+            self._adapters.clear()
+
+    def _request(self, path: str, headers: Mapping[str, str], body: bytes) -> requests.PreparedRequest:
+        """Build the request by hand: preparing it in full costs as much as sending it, and reads ``.netrc``."""
+        request = requests.PreparedRequest()
+        request.method = "POST"
+        request.url = self.base_url + path
+        request.headers = CaseInsensitiveDict({"Content-Length": str(len(body)), **headers})
+        request.body = body
+        return request
+
+    def _adapter(self) -> HTTPAdapter:
+        """Return this thread's adapter: without a session around it, nothing follows redirects or keeps cookies."""
+        adapter: HTTPAdapter | None = getattr(self._thread, "adapter", None)
+        if adapter is None:
+            adapter = self._thread.adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1)
+            with self._lock:
+                self._adapters.append(adapter)
+        return adapter
+
+
+def _is_loopback(hostname: str) -> bool:
+    try:
+        return ip_address(hostname).is_loopback
+    except ValueError:
+        return hostname == "localhost"
+
+
+def _read_body(response: requests.Response, deadline: float) -> bytes:
+    chunks = []
+    size = 0
+    while chunk := response.raw.read1(READ_CHUNK_BYTES, decode_content=True):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise NXCloudUnexpectedResponseError(f"The answer is larger than {MAX_BODY_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise NXCloudTransportError(f"The answer took longer than {TOTAL_TIMEOUTS} times the timeout")
+    return b"".join(chunks)
+
+
+def _cause(error: BaseException) -> str:
+    """Name the innermost reason of a transport failure, such as ``ConnectionRefusedError Connection refused``."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else ""
+    return f"{type(error).__name__} {reason}".strip()
+
+
+def _http_date(text: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
