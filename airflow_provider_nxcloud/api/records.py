@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -193,16 +193,6 @@ class RecordReader:
         if not value:
             return None
         return local_moment(value, self._timezone).astimezone(UTC)
-
-
-def iso_times(row: list[Any]) -> Iterator[Any]:
-    """Replace the datetimes of a row by ISO 8601 text with ``Z``, in milliseconds where they have them."""
-    for value in row:
-        if isinstance(value, datetime):
-            precision = "milliseconds" if value.microsecond else "seconds"
-            yield value.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
-        else:
-            yield value
 
 
 def _checked(expected: type) -> Callable[[Any], Any]:

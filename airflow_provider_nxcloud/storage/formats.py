@@ -6,14 +6,14 @@ import csv
 import gzip
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
+from datetime import datetime
 from types import MappingProxyType
-from typing import IO, cast
+from typing import IO, Any, cast
 
-from airflow_provider_nxcloud.api.records import EXTRA_COLUMN, RecordReader, iso_times
+from airflow_provider_nxcloud.api.records import EXTRA_COLUMN, FieldType, RecordReader
 
 DEFAULT_FORMAT = "jsonl"
 #: Balance of size and time; the level is a part of the promise that the same records give the same bytes.
@@ -56,6 +56,25 @@ class JsonLinesWriter(RecordWriter):
         """Nothing is held back."""
 
 
+def _utc_text(moment: datetime, timespec: str) -> str:
+    return moment.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+#: One notation a column: readers that take the first rows for the rule must be right about the others.
+_CSV_TEXTS: Mapping[FieldType, Callable[[Any], object]] = MappingProxyType(
+    {
+        FieldType.BOOLEAN: lambda value: str(value).lower(),
+        FieldType.DECIMAL: lambda value: f"{value:f}",
+        FieldType.EPOCH_MILLISECONDS: lambda value: _utc_text(value, "milliseconds"),
+        FieldType.LOCAL_TIME: lambda value: _utc_text(value, "seconds"),
+    }
+)
+
+
 class CsvWriter(RecordWriter):
     """RFC 4180 with a header, in UTF-8; times in ISO 8601 with ``Z``, unknown fields in the last column."""
 
@@ -64,6 +83,7 @@ class CsvWriter(RecordWriter):
         self._text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
         self._csv = csv.writer(self._text)
         self._csv.writerow([*(field.name for field in reader.fields), EXTRA_COLUMN])
+        self._formats = [*(_CSV_TEXTS.get(field.type, _as_it_is) for field in reader.fields), _as_it_is]
 
     def write(self, batch: list[bytes]) -> None:
         """
@@ -74,7 +94,8 @@ class CsvWriter(RecordWriter):
         self._csv.writerows(self._texts(record) for record in batch)
 
     def _texts(self, record: bytes) -> list[object]:
-        return [f"{value:f}" if isinstance(value, Decimal) else value for value in iso_times(self._reader.row(record))]
+        row = zip(self._formats, self._reader.row(record), strict=True)
+        return [None if value is None else text_of(value) for text_of, value in row]
 
     def finish(self) -> None:
         """Write what is buffered, and let go of the file."""
