@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
 
 from airflow_provider_nxcloud import __version__
 from airflow_provider_nxcloud.api import defaults
@@ -282,7 +282,5 @@ def _seconds_to_wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, NXCloudError) and error.retry_after is not None:
         return error.retry_after
-    backoff = wait_exponential_jitter(
-        initial=FIRST_BACKOFF_SECONDS, max=LONGEST_BACKOFF_SECONDS, jitter=FIRST_BACKOFF_SECONDS
-    )
+    backoff = wait_exponential(FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS) + wait_random(0, FIRST_BACKOFF_SECONDS)
     return backoff(state)

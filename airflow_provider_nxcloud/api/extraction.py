@@ -80,6 +80,7 @@ class Extraction(AbstractContextManager["Extraction"]):
         self._concurrency = client.throttle.max_concurrency
         self._fetchers = Workers(self._concurrency, "nxcloud-page")
         self._scanners = Workers(self._concurrency, "nxcloud-window")
+        self._scans: list[Scan] = []
         self._lock = threading.Lock()
         self._rows_read = 0
         self._started = self._reported = time.monotonic()
@@ -118,6 +119,8 @@ class Extraction(AbstractContextManager["Extraction"]):
         self._scanners.stop()
         self._fetchers.stop()
         self._client.close()
+        for scan in self._scans:
+            scan.close()
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -130,6 +133,7 @@ class Extraction(AbstractContextManager["Extraction"]):
 
     def _scan(self, window: Window) -> Scan:
         scan = Scan(window, self._page_size)
+        self._scans.append(scan)
 
         def fetch(number: int) -> Page:
             page = self._endpoint.page_parameters(number, self._page_size)

@@ -166,8 +166,9 @@ class Scan:
             )
 
     def close(self) -> None:
-        """Give the kept records up."""
+        """Give the records and keys up."""
         self._spool.close()
+        self._keys = _KeyLedger()
 
 
 def proven_scan(scan_once: Callable[[], Scan], endpoint: Endpoint, consistency: Consistency) -> Scan:

@@ -169,7 +169,7 @@ class NXCloudCdrOperator(BaseOperator):
     def _to_xcom(self, hook: NXCloudHook, interval: Interval) -> list[dict[str, Any]]:
         reader = self._reader(hook)
         records: list[dict[str, Any]] = []
-        size = len("[]")
+        size = 0
         with self._extract(hook, interval) as extraction:
             for batch in extraction.batches():
                 for record in map(reader.with_texts, batch):

@@ -69,8 +69,8 @@ def storage_path(location: str, storage_conn_id: str | None) -> ObjectStoragePat
     conn_id = storage_conn_id or in_uri
     if conn_id:
         BaseHook.get_connection(conn_id)
-    path = ObjectStoragePath(location, conn_id=conn_id)
     try:
+        path = ObjectStoragePath(location, conn_id=conn_id)
         path.fs  # noqa: B018 - a missing driver is to show before the first request, not after the last
     except (ValueError, ImportError) as error:
         raise ValueError(

@@ -1,0 +1,89 @@
+"""Fixtures for all tests; Airflow gets a home of its own before anything imports it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.emulator import Emulator
+
+_HOME = tempfile.TemporaryDirectory(prefix="nxcloud-tests-")
+os.environ.update(
+    AIRFLOW_HOME=_HOME.name,
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+    AIRFLOW__CORE__DAGS_FOLDER=str(Path(_HOME.name, "dags")),
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{_HOME.name}/airflow.db",
+    AIRFLOW__LOGGING__LOGGING_LEVEL="INFO",
+)
+
+#: The day that tests fetch, long over; its midnight is in the API's zone.
+DAY = date(2026, 3, 17)
+ZONE = ZoneInfo("Asia/Shanghai")
+DAY_START = int(datetime(2026, 3, 17, tzinfo=ZONE).timestamp())
+DAY_END = DAY_START + 86_400
+
+
+@pytest.fixture
+def emulator(request: pytest.FixtureRequest) -> Iterator[Callable[..., Emulator]]:
+    """Return a function that starts an emulator with the given options; all are stopped in the end."""
+    started: list[Emulator] = []
+
+    def start(**options: Any) -> Emulator:
+        server = Emulator(**options)
+        server.start()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the retries' number and order, not their length."""
+    monkeypatch.setattr("airflow_provider_nxcloud.api.client.FIRST_BACKOFF_SECONDS", 0.002)
+    monkeypatch.setattr("airflow_provider_nxcloud.api.client.LONGEST_BACKOFF_SECONDS", 0.01)
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Return a function that points an Airflow Connection at an emulator and returns its id."""
+
+    def connect(server: Emulator, conn_id: str = "nxcloud_default", **extra: Any) -> str:
+        fields = {
+            "conn_type": "nxcloud",
+            "host": server.url,
+            "login": server.access_key,
+            "password": server.access_secret,
+            "extra": {"timeout": 5, **extra},
+        }
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(fields))
+        return conn_id
+
+    return connect
+
+
+@pytest.fixture
+def memory_store() -> Any:
+    """Attach an object store that is not a local disk, under ``memory://``; returns its file system."""
+    from airflow.providers.common.compat import sdk
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    store = MemoryFileSystem()
+    sdk.io.attach("memory", fs=store)  # type: ignore[attr-defined]
+    return store
+
+
+def utc(*fields: int) -> datetime:
+    """Return a moment in UTC."""
+    return datetime(*fields, tzinfo=UTC)  # type: ignore[arg-type, misc]
