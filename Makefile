@@ -27,6 +27,23 @@ environment: $(VENV)/ready  ## make the development environment (.work/venv)
 test: $(VENV)/ready  ## run the default test suite
 	$(BIN)/python -m pytest
 
+.PHONY: test-api
+test-api: $(UV)  ## run the tests of api/ in an environment without Airflow
+	$(UV) venv --quiet --clear --python $(PYTHON) $(WORK)/api
+	$(UV) pip install --quiet --python $(WORK)/api/bin/python --constraint constraints.txt \
+		msgspec requests tenacity tzdata httptools hypothesis pytest pytest-timeout
+	$(WORK)/api/bin/python -m pytest tests/api tests/test_emulator.py
+
+.PHONY: test-wheel
+test-wheel: $(UV)  ## run the tests against the built wheel, in an environment that has only Airflow besides
+	rm -rf $(WORK)/wheel
+	$(UV) build --quiet --python $(PYTHON) --wheel --out-dir $(WORK)/wheel/dist
+	$(UV) venv --quiet --python $(PYTHON) $(WORK)/wheel/venv
+	$(UV) pip install --quiet --python $(WORK)/wheel/venv/bin/python --constraint constraints.txt \
+		$(WORK)/wheel/dist/*.whl apache-airflow==$(AIRFLOW) httptools hypothesis jsonschema pytest pytest-timeout
+	cp -R tests example_dags pyproject.toml $(WORK)/wheel
+	cd $(WORK)/wheel && venv/bin/python -m pytest --ignore tests/api --ignore tests/test_emulator.py
+
 .PHONY: lint
 lint: $(VENV)/ready  ## check format, style and types
 	$(BIN)/ruff format --check .

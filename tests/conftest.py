@@ -76,11 +76,15 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 @pytest.fixture
 def memory_store() -> Any:
     """Attach an object store that is not a local disk, under ``memory://``; returns its file system."""
-    from airflow.providers.common.compat import sdk
     from fsspec.implementations.memory import MemoryFileSystem
 
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:  # Airflow 2
+        from airflow.io.store import attach  # type: ignore[import-not-found, no-redef]
+
     store = MemoryFileSystem()
-    sdk.io.attach("memory", fs=store)  # type: ignore[attr-defined]
+    attach("memory", fs=store)
     return store
 
 

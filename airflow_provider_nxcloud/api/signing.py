@@ -29,6 +29,8 @@ class Credentials:
             raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, not {self.algorithm!r}")
         if not self.access_key or not self.access_secret:
             raise ValueError("accessKey and accessSecret must both be set")
+        if not (self.access_key.isascii() and self.access_key.isprintable() and " " not in self.access_key):
+            raise ValueError("accessKey holds a space, a line break or another character that no header can carry")
 
 
 def string_to_sign(credentials: Credentials, *, action: str, biz_type: str, timestamp: int, body: bytes) -> bytes:

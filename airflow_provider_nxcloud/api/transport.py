@@ -59,7 +59,11 @@ def checked_base_url(url: str) -> str:
         credentials, a query or no host
     """
     url = url.strip().rstrip("/")
-    parts = urlsplit(url if "://" in url else f"https://{url}")
+    try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+        _ = parts.port
+    except ValueError:  # its text may hold a part of credentials
+        raise ValueError(f"host is not the URL of a gateway, such as {defaults.BASE_URL}") from None
     if parts.username or parts.password:
         raise ValueError("host must not hold credentials: they belong in login and password")
     if not parts.hostname or parts.query or parts.fragment:
@@ -177,6 +181,6 @@ def _cause(error: BaseException) -> str:
 def _http_date(text: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
