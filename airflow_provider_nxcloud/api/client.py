@@ -64,7 +64,8 @@ _HEADERS = {
     "Accept-Encoding": "gzip, deflate",
     "User-Agent": f"airflow-provider-nxcloud/{__version__}",
 }
-_LONG_NUMBER = re.compile(r"\d{7,}")
+#: A phone number, or a signature that the server repeats.
+_PERSONAL = re.compile(r"[0-9a-fA-F]{32,}|\d{7,}")
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
@@ -113,7 +114,7 @@ class NXCloudClient:
     ) -> None:
         if not 1 <= max_concurrency <= MAX_CONCURRENCY:
             raise ValueError(f"max_concurrency must be between 1 and {MAX_CONCURRENCY}, not {max_concurrency}")
-        self.throttle = Throttle(max_concurrency, requests_per_second)
+        self.throttle = Throttle(max_concurrency, requests_per_second, longest_pause=MAX_BACKOFF_SECONDS)
         self._transport = Transport(base_url, timeout=timeout, verify=verify, proxies=proxies)
         self._credentials = credentials
         self._max_attempts = max_attempts
@@ -223,7 +224,7 @@ class NXCloudClient:
         try:
             answer.body.decode()  # msgspec does not look into the text of raw values
             envelope = _decode_envelope(msgspec.json.format(answer.body, indent=-1))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise NXCloudUnexpectedResponseError(
                 f"An answer of {len(answer.body)} bytes is not one of NXCloud's: {error}"
             ) from None
@@ -239,7 +240,7 @@ class NXCloudClient:
     def _http_error(self, answer: Answer) -> NXCloudError:
         status = answer.status
         if 300 <= status < 400:
-            target = urlsplit(answer.headers.get("Location", "")).hostname or "an unnamed host"
+            target = _hostname(answer.headers.get("Location", "")) or "an unnamed host"
             return NXCloudInvalidRequestError(
                 f"{self.base_url} redirects to {target}, and a signed request is never sent on", code=status
             )
@@ -275,7 +276,14 @@ class NXCloudClient:
         """Return a server's message without credentials and phone numbers, cut to a sane length."""
         for secret in (self._credentials.access_secret, self._credentials.access_key):
             text = text.replace(secret, "***")
-        return _LONG_NUMBER.sub("***", text)[:MAX_MESSAGE_CHARACTERS]
+        return _PERSONAL.sub("***", text)[:MAX_MESSAGE_CHARACTERS]
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def _seconds_to_wait(state: RetryCallState) -> float:

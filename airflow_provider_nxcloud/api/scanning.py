@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import compress
 from tempfile import SpooledTemporaryFile
@@ -75,7 +75,7 @@ class Scan:
         self._rows = 0
         self._total: int | None = None
         self._ended_on: int | None = None
-        self._previous_keys: object = None
+        self._previous_keys: Sequence[str | int | None] = ()
         self._keys = _KeyLedger()
         self._spool = _new_spool()
 
@@ -184,7 +184,6 @@ def proven_scan(scan_once: Callable[[], Scan], endpoint: Endpoint, consistency: 
     :raises NXCloudIncompleteResultError: where no agreement was reached within ``MAX_SCANS`` readings
     """
     previous: Scan | None = None
-    doubt = "the first scan is to be confirmed"
     for number in range(1, MAX_SCANS + 1):
         scan = scan_once()
         if scan.flaw:
@@ -198,8 +197,8 @@ def proven_scan(scan_once: Callable[[], Scan], endpoint: Endpoint, consistency: 
             return scan
         elif previous is not None:
             doubt = f"scan {number} differs from the one before"
-        elif scan.repeated_keys():
-            doubt = "a key came twice"
+        else:
+            doubt = "a key came twice" if scan.repeated_keys() else f"scan {number} is to be confirmed"
         if previous is not None:
             previous.close()
         previous = None if scan.flaw else scan

@@ -10,6 +10,8 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from math import floor, inf
 
+from airflow_provider_nxcloud.api.errors import NXCloudRateLimitError
+
 
 class Throttle:
     """
@@ -22,9 +24,12 @@ class Throttle:
     :param max_concurrency: requests under way at once, at most
     :param requests_per_second: ceiling of requests in any one-second span; below 1, one request in
         ``1 / requests_per_second`` seconds; None for no ceiling
+    :param longest_pause: seconds; while the server asks for a longer pause, requests fail instead of waiting
     """
 
-    def __init__(self, max_concurrency: int, requests_per_second: float | None = None) -> None:
+    def __init__(
+        self, max_concurrency: int, requests_per_second: float | None = None, *, longest_pause: float = inf
+    ) -> None:
         if max_concurrency < 1:
             raise ValueError(f"max_concurrency must be at least 1, not {max_concurrency}")
         if requests_per_second is not None and not 0 < requests_per_second < inf:
@@ -33,6 +38,7 @@ class Throttle:
         self._limit = max_concurrency
         self._capacity = inf if requests_per_second is None else max(1, floor(requests_per_second))
         self._period = 1.0 if requests_per_second is None else max(1.0, 1 / requests_per_second)
+        self._longest_pause = longest_pause
         self._changed = threading.Condition()
         self._closed = False
         self._in_flight = 0
@@ -58,6 +64,7 @@ class Throttle:
         Hold one place at the server for the length of the block; yields the start (monotonic seconds).
 
         :raises CancelledError: when the gate was closed
+        :raises NXCloudRateLimitError: when the server asked for a pause beyond ``longest_pause``
         """
         started = self._enter()
         try:
@@ -87,6 +94,8 @@ class Throttle:
     def _seconds_until_allowed(self, now: float) -> float:
         """Seconds until pause and rate allow a start; infinite while only an answer can free a place."""
         pause = self._paused_until - now
+        if pause > self._longest_pause:
+            raise NXCloudRateLimitError(f"NXCloud asked to wait, {pause:.0f} s more", code=429, retry_after=pause)
         while self._finished and self._finished[0] <= now - self._period:
             self._finished.popleft()
         if self._in_flight + len(self._finished) < self._capacity:

@@ -58,7 +58,7 @@ def checked_base_url(url: str) -> str:
     :raises ValueError: for a scheme other than https (or http to a loopback address), and for a URL with
         credentials, a query or no host
     """
-    url = url.strip().rstrip("/")
+    url = url.strip()
     try:
         parts = urlsplit(url if "://" in url else f"https://{url}")
         _ = parts.port
@@ -70,7 +70,7 @@ def checked_base_url(url: str) -> str:
         raise ValueError(f"host {url!r} is not the URL of a gateway, such as {defaults.BASE_URL}")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
         raise ValueError(f"host {url!r} must be an https:// URL; http:// is for loopback addresses only")
-    return parts.geturl()
+    return parts.geturl().rstrip("/")
 
 
 class Transport:

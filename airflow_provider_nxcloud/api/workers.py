@@ -27,19 +27,27 @@ class Workers:
         self._name = name
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._stopped = False
+        self._lock = threading.Lock()
 
     def submit(self, call: Callable[[], Result]) -> Future[Result]:
-        """Queue a call without arguments and return the future of its result."""
+        """Queue a call without arguments and return the future of its result; cancelled after :meth:`stop`."""
         future: Future[Result] = Future()
-        self._jobs.put((future, call))
-        if len(self._threads) < self._count:
-            thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        with self._lock:
+            if self._stopped:
+                future.cancel()
+                return future
+            self._jobs.put((future, call))
+            if len(self._threads) < self._count:
+                thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
         return future
 
     def stop(self) -> None:
-        """Cancel what has not begun, and let each thread end after the call that it is in."""
+        """Cancel what has not begun and what is still to come, and let each thread end after the call it is in."""
+        with self._lock:
+            self._stopped = True
         while True:
             try:
                 job = self._jobs.get_nowait()

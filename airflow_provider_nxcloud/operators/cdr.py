@@ -320,6 +320,6 @@ def _permanent_failures() -> Iterator[None]:
     except NXCloudError as error:
         if error.transient:
             raise
-        raise AirflowFailException(str(error)) from error
+        raise AirflowFailException(str(error)) from None  # the message says it all: what, and what to do
     except (ValueError, AirflowNotFoundException) as error:
-        raise AirflowFailException(str(error)) from error
+        raise AirflowFailException(str(error)) from None  # the message says it all: what, and what to do

@@ -1,0 +1,61 @@
+"""Those who fetch: each is a function that takes a job and leaves the records in the job's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import cast
+
+from airflow_provider_nxcloud.storage.formats import output_format
+from benchmarks.jobs import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """
+    One way to fetch records.
+
+    :param title: what the tables call it
+    :param function: ``module:name`` in this package; imported in the contestant's own process only
+    :param sequential: whether it waits for each page before it asks for the next
+    :param is_floor: whether it throws the pages away
+    """
+
+    title: str
+    function: str
+    sequential: bool = False
+    is_floor: bool = False
+
+    def load(self) -> Callable[[Job], None]:
+        """Import the function."""
+        module, _, name = self.function.partition(":")
+        return cast(Callable[[Job], None], getattr(import_module(f"{__name__}.{module}"), name))
+
+
+def _is_written(name: str) -> bool:
+    try:
+        output_format("records", name, None)
+    except ValueError:
+        return False
+    return name != "parquet" or find_spec("pyarrow") is not None
+
+
+_OURS = {
+    "jsonl": Contestant("**this package**, JSON lines", "operators:fetch_jsonl"),
+    "csv": Contestant("**this package**, CSV", "operators:fetch_csv"),
+    "parquet": Contestant("**this package**, Parquet", "operators:fetch_parquet"),
+}
+
+CONTESTANTS: Mapping[str, Contestant] = MappingProxyType(
+    {name: contestant for name, contestant in _OURS.items() if _is_written(name)}
+    | {
+        "http_operator": Contestant("`HttpOperator`", "http_operator:fetch", sequential=True),
+        "loop": Contestant("hand-written loop", "requests_loop:fetch", sequential=True),
+        "dlt": Contestant("dlt", "dlt_pipeline:fetch", sequential=True),
+        "plain_floor": Contestant("bare fetch, `Session.post`", "floor:fetch_plainly", is_floor=True),
+        "floor": Contestant("bare fetch, least cost (the floor)", "floor:fetch", is_floor=True),
+    }
+)

@@ -1,0 +1,110 @@
+"""Run the demo: `python -m tests.demo`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+from zoneinfo import ZoneInfo
+
+from tests.demo.processes import REPOSITORY, NotStartedError, Server, running, running_server
+from tests.demo.report import Report
+
+FOLDER = REPOSITORY / ".work" / "demo"
+LANDING = FOLDER / "landing"
+LOG = FOLDER / "demo.log"
+ZONE = ZoneInfo("Asia/Shanghai")
+#: Each daily DAG, and what the stand-in server calls its records.
+DAGS = {"nxcloud_call_center_cdr_daily": "call_center", "nxcloud_did_cdr_daily": "did"}
+CALL_CENTER_PER_DAY = 12_000
+DID_PER_DAY = 8_000
+LATENCY_MS = 50
+ACCESS_KEY = "demo-access-key"
+ACCESS_SECRET = "demo-access-secret"
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run both DAGs for yesterday, and show what came of it; return the exit code."""
+    started = time.monotonic()
+    _end_in_order_on_signals()
+    shutil.rmtree(LANDING, ignore_errors=True)
+    LANDING.mkdir(parents=True)
+    report = Report(REPOSITORY)
+    try:
+        with LOG.open("w") as log:
+            succeeded = _run_dags(report, log)
+    except KeyboardInterrupt:
+        report.interrupted()
+        return INTERRUPTED
+    except NotStartedError:
+        succeeded = False
+    report.end(succeeded, time.monotonic() - started, LOG)
+    return 0 if succeeded else 1
+
+
+def _end_in_order_on_signals() -> None:
+    """Let a request to end pass through every `finally`."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+
+
+def _run_dags(report: Report, log: IO[str]) -> bool:
+    end = datetime.now(ZONE).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = end - timedelta(days=1)
+    with _server(log) as server:
+        report.begin(start, server.url, LATENCY_MS, version("apache-airflow"))
+        with _airflow(server, end, log) as results, report.waiting():
+            held = {kind: server.records(kind, start.timestamp(), end.timestamp()) for kind in DAGS.values()}
+            outcomes = [report.run(result, held[DAGS[result["dag_id"]]]) for result in results]
+    return len(outcomes) == len(DAGS) and all(outcomes)
+
+
+def _server(log: IO[str]) -> AbstractContextManager[Server]:
+    return running_server(
+        log,
+        call_center_per_day=CALL_CENTER_PER_DAY,
+        did_per_day=DID_PER_DAY,
+        latency_ms=LATENCY_MS,
+        access_key=ACCESS_KEY,
+        access_secret=ACCESS_SECRET,
+    )
+
+
+@contextmanager
+def _airflow(server: Server, end: datetime, log: IO[str]) -> Iterator[Iterator[dict[str, Any]]]:
+    """Run the DAGs in Airflow; give each run's result as soon as it is there."""
+    home = FOLDER / f"airflow-{version('apache-airflow')}"
+    environment = _environment(server.url, home)
+    with running("tests.demo.airflow_runs", end.isoformat(), *DAGS, log=log, environment=environment) as output:
+        yield map(json.loads, output)
+
+
+def _environment(url: str, home: Path) -> dict[str, str]:
+    """Return the environment of an Airflow that shares nothing with any other on this machine."""
+    connection = {"conn_type": "nxcloud", "host": url, "login": ACCESS_KEY, "password": ACCESS_SECRET}
+    return {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "example_dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW_CONN_NXCLOUD_DEFAULT": json.dumps(connection),
+        "NXCLOUD_OUTPUT_ROOT": str(LANDING),
+        "no_proxy": "127.0.0.1",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,261 @@
+"""The example DAGs run, unchanged, through Airflow's own machinery against the emulator."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import inspect
+import json
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import DAY, DAY_END, DAY_START, ZONE
+from tests.emulator import Emulator, Fault
+
+EXAMPLE_DAGS = Path(__file__).parents[2] / "example_dags"
+FILES = sorted(EXAMPLE_DAGS.glob("*.py"))
+DAY_AFTER = datetime.fromtimestamp(DAY_END, ZONE)
+
+Record = dict[str, Any]
+Totals = dict[str, dict[str, Any]]
+Start = Callable[..., Emulator]
+Run = Callable[[str, datetime], Any]
+
+
+@pytest.fixture
+def start(emulator: Start, connection: Callable[[Emulator], str]) -> Start:
+    """Return a function that starts an emulator, with the default Connection pointing at it."""
+
+    def start(**options: Any) -> Emulator:
+        server = emulator(**options)
+        connection(server)
+        return server
+
+    return start
+
+
+@pytest.fixture
+def airflow_log(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """Return a function that returns what Airflow logged in this test."""
+    return lambda: "".join((*capfd.readouterr(), caplog.text))
+
+
+@pytest.fixture(scope="session")
+def database() -> None:
+    """Make Airflow's database."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+@pytest.fixture
+def run(database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs an example DAG for the interval that ends at a moment."""
+    bundle = {
+        "name": "nxcloud",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(EXAMPLE_DAGS)},
+    }
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
+    monkeypatch.setenv("NXCLOUD_OUTPUT_ROOT", str(tmp_path))
+
+    def run(dag_id: str, end: datetime) -> Any:
+        dag = load(EXAMPLE_DAGS / f"{dag_id}.py").dags[dag_id]
+        in_airflow_3 = "logical_date" in inspect.signature(dag.test).parameters
+        return dag.test(**{"logical_date" if in_airflow_3 else "execution_date": end})
+
+    return run
+
+
+def load(file: Path) -> Any:
+    """Let Airflow read a DAG file."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow 2
+        from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
+    return DagBag(file)
+
+
+def result(dag_run: Any, task_id: str) -> Any:
+    """Return what a task of a run returned."""
+    return dag_run.get_task_instance(task_id).xcom_pull(task_id)
+
+
+def states(dag_run: Any) -> dict[str, str]:
+    """Return each task's state, and the run's."""
+    return {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances()} | {"run": str(dag_run.state)}
+
+
+def totals(records: Iterable[Record], group: Callable[[Record], str], answered: Callable[[Record], bool]) -> Totals:
+    """Return what the calls of each group add up to, cost as an exact fraction."""
+    groups: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[group(record)].append(record)
+    return {
+        name: {
+            "calls": len(members),
+            "answered": sum(map(answered, members)),
+            "talk_seconds": sum(member["callDuration"] for member in members),
+            "cost": money(members, "callPrice" if "callPrice" in members[0] else "totalCustomerPrice"),
+        }
+        for name, members in groups.items()
+    }
+
+
+def money(records: Iterable[Record], field: str) -> Fraction:
+    """Return an exact sum."""
+    return sum((Fraction(record[field]) for record in records), Fraction())
+
+
+def assert_summary(summary: dict[str, Any], expected: Totals) -> None:
+    """Compare the summary, file and XCom, with what was added up from the emulator's records."""
+    with Path(summary["path"]).open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header[1:] == ["calls", "answered", "answer_rate", "talk_seconds", "cost"]
+    assert [name for name, *_ in rows] == sorted(expected)
+    for name, calls, answered, answer_rate, talk_seconds, cost in rows:
+        total = expected[name]
+        assert (int(calls), int(answered), int(talk_seconds)) == (
+            total["calls"],
+            total["answered"],
+            total["talk_seconds"],
+        )
+        assert float(answer_rate) == pytest.approx(total["answered"] / total["calls"], abs=0.00005)
+        assert_same_money(cost, total["cost"])
+    assert summary["calls"] == sum(total["calls"] for total in expected.values())
+    assert summary["answered"] == sum(total["answered"] for total in expected.values())
+    assert_same_money(summary["cost"], sum((total["cost"] for total in expected.values()), Fraction()))
+
+
+def assert_same_money(text: str, exact: Fraction) -> None:
+    """Compare as many digits as a Decimal sum holds; a float sum would hold 16."""
+    assert abs(Fraction(text) - exact) <= exact / 10**25
+
+
+def assert_no_number(log: str, records: Iterable[Record], *fields: str) -> None:
+    """See that Airflow's log holds no phone number."""
+    assert "Fetched" in log
+    assert not [number for record in records for field in fields if (number := record[field]) in log]
+
+
+def assert_records(path: Path, server: Emulator, endpoint: str, records: list[Record]) -> None:
+    """Compare an object with the emulator's records, byte for byte."""
+    lines = gzip.decompress(path.read_bytes()).splitlines()
+    assert sorted(lines) == sorted(server.json_of(endpoint, record) for record in records)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_each_file_is_one_documented_dag(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NXCLOUD_OUTPUT_ROOT", raising=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        bag = load(file)
+    assert bag.import_errors == {}
+    assert not [warning for warning in caught if "nxcloud" in warning.filename]
+    assert list(bag.dags) == [file.stem]
+    dag = bag.dags[file.stem]
+    assert "nxcloud" in dag.tags
+    assert dag.doc_md.strip()
+    assert not dag.catchup
+    assert all(task.retries for task in dag.tasks)
+
+
+def test_did_cdr_daily(start: Start, run: Run, tmp_path: Path, airflow_log: Callable[[], str]) -> None:
+    server = start(did_per_day=2500)
+    records = server.did_cdrs(DAY_START, DAY_END)
+    dag_run = run("nxcloud_did_cdr_daily", DAY_AFTER)
+
+    assert states(dag_run) == {"fetch": "success", "summarize": "success", "run": "success"}
+    manifest, summary = result(dag_run, "fetch"), result(dag_run, "summarize")
+    assert manifest["path"] == f"{tmp_path}/did_cdr/date={DAY}/did_cdr_20260316T160000Z_20260317T160000Z.jsonl.gz"
+    assert manifest["records"] == len(records) == 2500
+    assert_records(Path(manifest["path"]), server, "did", records)
+    assert summary["path"] == f"{tmp_path}/summary/date={DAY}/did_cdr_by_country.csv"
+    groups = totals(records, lambda record: record["countryName"], lambda record: record["callDuration"] > 0)
+    assert_summary(summary, groups)
+    assert_no_number(airflow_log(), records, "number", "callNumber")
+
+
+def test_call_center_cdr_daily(start: Start, run: Run, tmp_path: Path, airflow_log: Callable[[], str]) -> None:
+    server = start(call_center_per_day=2500)
+    records = server.call_center_cdrs(DAY_START, DAY_END)
+    dag_run = run("nxcloud_call_center_cdr_daily", DAY_AFTER)
+
+    assert states(dag_run) == {"fetch": "success", "summarize": "success", "run": "success"}
+    manifest, summary = result(dag_run, "fetch"), result(dag_run, "summarize")
+    name = "call_center_cdr_20260316T160000Z_20260317T160000Z.jsonl.gz"
+    assert manifest["path"] == f"{tmp_path}/call_center_cdr/date={DAY}/{name}"
+    assert manifest["records"] == len(records) == 2500
+    assert_records(Path(manifest["path"]), server, "call_center", records)
+    assert summary["path"] == f"{tmp_path}/summary/date={DAY}/call_center_cdr_by_direction.csv"
+    names = ("incoming", "outgoing", "AICC")
+    groups = totals(records, lambda record: names[record["direction"]], lambda record: record["answered"])
+    assert_summary(summary, groups)
+    assert_no_number(airflow_log(), records, "caller", "callee")
+
+
+def test_cdr_to_xcom(start: Start, run: Run, airflow_log: Callable[[], str]) -> None:
+    server = start(call_center_per_day=20_000)
+    hour_start = DAY_START + 10 * 3600
+    records = [
+        record
+        for record in server.call_center_cdrs(hour_start, hour_start + 3600)
+        if record["agentName"] == "NX0001" and record["answered"] and record["direction"] == 0
+    ]
+    dag_run = run("nxcloud_cdr_to_xcom", datetime.fromtimestamp(hour_start + 3600, ZONE))
+
+    assert states(dag_run) == {"fetch": "success", "summarize": "success", "run": "success"}
+    fetched, summary = result(dag_run, "fetch"), result(dag_run, "summarize")
+    assert len(records) > 5
+    assert sorted(record["callId"] for record in fetched) == sorted(record["callId"] for record in records)
+    assert summary["calls"] == len(records)
+    assert summary["talk_seconds"] == sum(record["callDuration"] for record in records)
+    assert_same_money(summary["cost"], money(records, "totalCustomerPrice"))
+    assert_no_number(airflow_log(), records, "caller", "callee")
+
+
+@pytest.mark.parametrize("kind", ["did", "call_center"])
+def test_day_without_calls(start: Start, run: Run, kind: str) -> None:
+    start()
+    dag_run = run(f"nxcloud_{kind}_cdr_daily", DAY_AFTER)
+
+    assert states(dag_run)["run"] == "success"
+    summary = result(dag_run, "summarize")
+    assert (summary["calls"], summary["answered"], summary["cost"]) == (0, 0, "0")
+    assert len(Path(summary["path"]).read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["did", "call_center"])
+def test_new_records_are_an_asset_event(start: Start, run: Run, kind: str) -> None:
+    events = pytest.importorskip("airflow.models.asset", reason="Airflow 2 calls it a dataset event").AssetEvent
+    from airflow.utils.session import create_session
+
+    start(did_per_day=20, call_center_per_day=20)
+    dag_run = run(f"nxcloud_{kind}_cdr_daily", DAY_AFTER)
+
+    with create_session() as session:
+        event = session.query(events).filter_by(source_run_id=dag_run.run_id).one()
+        assert event.asset.name == f"nxcloud_{kind}_cdr"
+        assert event.extra == result(dag_run, "fetch")
+
+
+def test_failure_says_what_to_do(start: Start, run: Run, tmp_path: Path, airflow_log: Callable[[], str]) -> None:
+    server = start(did_per_day=20)
+    server.add_fault(Fault("error_code", code=1005, message="No permission", times=None))
+    dag_run = run("nxcloud_did_cdr_daily", DAY_AFTER)
+
+    assert states(dag_run) == {"fetch": "failed", "summarize": "upstream_failed", "run": "failed"}
+    assert len(server.requests) == 1, "a retry cannot help"
+    log = airflow_log()
+    assert "AirflowFailException: NXCloud says 'No permission' (endpoint did_cdr, code 1005)" in log
+    assert "Check the Connection's login (accessKey)" in log
+    assert server.access_key not in log
+    assert server.access_secret not in log
+    assert list(tmp_path.rglob("*.jsonl.gz")) == []
