@@ -17,7 +17,7 @@ $(UV):
 $(VENV)/ready: $(UV) pyproject.toml constraints.txt
 	$(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
 	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt \
-		--editable . --group dev apache-airflow==$(AIRFLOW)
+		--editable '.[parquet,s3]' --group dev apache-airflow==$(AIRFLOW)
 	touch $@
 
 .PHONY: environment
@@ -40,7 +40,7 @@ test-wheel: $(UV)  ## run the tests against the built wheel, in an environment t
 	$(UV) build --quiet --python $(PYTHON) --wheel --out-dir $(WORK)/wheel/dist
 	$(UV) venv --quiet --python $(PYTHON) $(WORK)/wheel/venv
 	$(UV) pip install --quiet --python $(WORK)/wheel/venv/bin/python --constraint constraints.txt \
-		$(WORK)/wheel/dist/*.whl apache-airflow==$(AIRFLOW) httptools hypothesis jsonschema pytest pytest-timeout
+		"$$(ls $(WORK)/wheel/dist/*.whl)[parquet,s3]" --group dev apache-airflow==$(AIRFLOW)
 	cp -R tests example_dags pyproject.toml $(WORK)/wheel
 	cd $(WORK)/wheel && venv/bin/python -m pytest --ignore tests/api --ignore tests/test_emulator.py
 

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.nxcloud import KINDS, ZONE, Kind
+from benchmarks.nxcloud import KINDS, Kind
 
 #: Requests under way at once, where there is more than one: the operators' default.
 CONCURRENCY = 8
+
+
+def grouped(number: int) -> str:
+    """Return a number with a space between thousands."""
+    return f"{number:,}".replace(",", " ")
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -31,7 +36,7 @@ class Case(msgspec.Struct, frozen=True):
     @property
     def title(self) -> str:
         """What the tables call it."""
-        return f"{self.kind.title}, {self.records:,} records".replace(",", " ").replace("  ", ", ", 1)
+        return f"{self.kind.title}, {grouped(self.records)} records"
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -88,6 +93,3 @@ class Results(msgspec.Struct, frozen=True):
     memory: list[Run]
     small: Run
     minutes: float = 0.0
-
-
-__all__ = ["CONCURRENCY", "ZONE", "Case", "Cost", "Job", "Results", "Run"]

@@ -317,9 +317,8 @@ def _permanent_failures() -> Iterator[None]:
     """Turn what a retry cannot help into ``AirflowFailException``, so that no retry is wasted on it."""
     try:
         yield
-    except NXCloudError as error:
-        if error.transient:
+    except (NXCloudError, ValueError, AirflowNotFoundException) as error:
+        if isinstance(error, NXCloudError) and error.transient:
             raise
-        raise AirflowFailException(str(error)) from None  # the message says it all: what, and what to do
-    except (ValueError, AirflowNotFoundException) as error:
-        raise AirflowFailException(str(error)) from None  # the message says it all: what, and what to do
+        # Not chained: the message says what happened and what to do, a traceback would bury it.
+        raise AirflowFailException(str(error)) from None
