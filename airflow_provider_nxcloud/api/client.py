@@ -68,17 +68,16 @@ _HEADERS = {
 _PERSONAL = re.compile(r"[0-9a-fA-F]{32,}|\d{7,}")
 
 
-class _Envelope(msgspec.Struct, rename="camel"):
-    """What the endpoints wrap their answers in; the message goes by two names."""
+class _Outcome(msgspec.Struct, rename="camel"):
+    """What every answer says of itself; the message goes by two names."""
 
     code: int
-    data: msgspec.Raw = msgspec.Raw(b"null")
     msg: str | None = None
     message: str | None = None
     req_id: str | None = None
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_outcome = msgspec.json.Decoder(_Outcome).decode
 
 
 class NXCloudClient:
@@ -115,7 +114,9 @@ class NXCloudClient:
         if not 1 <= max_concurrency <= MAX_CONCURRENCY:
             raise ValueError(f"max_concurrency must be between 1 and {MAX_CONCURRENCY}, not {max_concurrency}")
         self.throttle = Throttle(max_concurrency, requests_per_second, longest_pause=MAX_BACKOFF_SECONDS)
-        self._transport = Transport(base_url, timeout=timeout, verify=verify, proxies=proxies)
+        self._transport = Transport(
+            base_url, timeout=timeout, max_connections=max_concurrency, verify=verify, proxies=proxies
+        )
         self._credentials = credentials
         self._max_attempts = max_attempts
         self._clock_offset = 0.0
@@ -222,20 +223,19 @@ class NXCloudClient:
         if answer.status != 200:
             raise self._http_error(answer)
         try:
-            answer.body.decode()  # msgspec does not look into the text of raw values
-            envelope = _decode_envelope(msgspec.json.format(answer.body, indent=-1))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise NXCloudUnexpectedResponseError(
-                f"An answer of {len(answer.body)} bytes is not one of NXCloud's: {error}"
-            ) from None
-        if envelope.code != 0:
-            raise self._result_error(endpoint, envelope)
+            return endpoint.read_page(_in_one_line(answer.body))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise self._refusal(endpoint, answer.body, error) from None
+
+    def _refusal(self, endpoint: Endpoint, body: bytes, misfit: Exception) -> NXCloudError:
+        """Say why an answer holds no page: NXCloud says so, or it is not what the API describes."""
         try:
-            return endpoint.read_page(envelope.data)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise NXCloudUnexpectedResponseError(
-                f"The answer's data is misshapen: {error}", request_id=envelope.req_id
-            ) from None
+            outcome = _decode_outcome(body)
+        except (msgspec.MsgspecError, RecursionError):
+            return NXCloudUnexpectedResponseError(f"An answer of {len(body)} bytes is not one of NXCloud's: {misfit}")
+        if outcome.code != 0:
+            return self._result_error(endpoint, outcome)
+        return NXCloudUnexpectedResponseError(f"The answer's data is misshapen: {misfit}", request_id=outcome.req_id)
 
     def _http_error(self, answer: Answer) -> NXCloudError:
         status = answer.status
@@ -255,13 +255,13 @@ class NXCloudClient:
         message = f"{self.base_url} answers with HTTP status {status}{asks}"
         return error_type(message, code=status, retry_after=wait)
 
-    def _result_error(self, endpoint: Endpoint, envelope: _Envelope) -> NXCloudError:
-        if envelope.code in endpoint.transient_codes:
+    def _result_error(self, endpoint: Endpoint, outcome: _Outcome) -> NXCloudError:
+        if outcome.code in endpoint.transient_codes:
             error_type: type[NXCloudError] = NXCloudServerError
         else:
-            error_type = RESULT_CODES.get(envelope.code, NXCloudInvalidRequestError)
-        message = f"NXCloud says {self._harmless(envelope.msg or envelope.message or 'nothing')!r}"
-        return error_type(message, code=envelope.code, request_id=envelope.req_id)
+            error_type = RESULT_CODES.get(outcome.code, NXCloudInvalidRequestError)
+        message = f"NXCloud says {self._harmless(outcome.msg or outcome.message or 'nothing')!r}"
+        return error_type(message, code=outcome.code, request_id=outcome.req_id)
 
     def _correct_clock(self, answer: Answer) -> None:
         if answer.date is not None:
@@ -277,6 +277,12 @@ class NXCloudClient:
         for secret in (self._credentials.access_secret, self._credentials.access_key):
             text = text.replace(secret, "***")
         return _PERSONAL.sub("***", text)[:MAX_MESSAGE_CHARACTERS]
+
+
+def _in_one_line(body: bytes) -> bytes:
+    """Return the JSON text without line breaks: other white space stays as it came."""
+    body.decode()  # msgspec does not look into the text of raw values
+    return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
 
 
 def _hostname(url: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -108,11 +108,11 @@ class Endpoint(ABC):
         """Return the body parameters that ask for one page, counted from 1."""
 
     @abstractmethod
-    def read_page(self, data: msgspec.Raw) -> Page:
+    def read_page(self, answer: bytes) -> Page:
         """
-        Read the ``data`` of a successful answer.
+        Read the body of a successful answer.
 
-        :raises msgspec.MsgspecError: where it is misshapen
+        :raises msgspec.MsgspecError: where it is not one
         :raises ValueError: where it contradicts itself
         """
 
@@ -121,9 +121,22 @@ class Endpoint(ABC):
         """Return the keys of a JSON array of records."""
 
 
+# The answers are decoded twice, once for the records' text and once for what is to be known of them: both passes
+# are in C, and together faster than any one that returns both.
+
+
 class _CallCenterFacts(msgspec.Struct, rename="camel"):
     call_id: str | int | None = None
     start_time: int | None = None
+
+
+class _CallCenterRecords(msgspec.Struct):
+    code: Literal[0]
+    data: list[msgspec.Raw]
+
+
+class _CallCenterFactsOnly(msgspec.Struct):
+    data: list[_CallCenterFacts]
 
 
 class CallCenterCdrEndpoint(Endpoint):
@@ -149,8 +162,9 @@ class CallCenterCdrEndpoint(Endpoint):
             "order_id": ("orderId", None),
         }
     )
-    _decode_records = msgspec.json.Decoder(list[msgspec.Raw]).decode
-    _decode_facts = msgspec.json.Decoder(list[_CallCenterFacts]).decode
+    _decode_records = msgspec.json.Decoder(_CallCenterRecords).decode
+    _decode_facts = msgspec.json.Decoder(_CallCenterFactsOnly).decode
+    _decode_array = msgspec.json.Decoder(list[_CallCenterFacts]).decode
 
     def windows(
         self, start: int, end: int, *, filters: Mapping[str, Any], timezone: ZoneInfo, span: timedelta | None
@@ -181,18 +195,18 @@ class CallCenterCdrEndpoint(Endpoint):
         """Return ``size`` and ``page``."""
         return {"size": page_size, "page": page}
 
-    def read_page(self, data: msgspec.Raw) -> Page:
+    def read_page(self, answer: bytes) -> Page:
         """Read an array of records; the API page calls it an object, and sends ``{}`` on failure only."""
-        facts = self._decode_facts(data)
+        facts = self._decode_facts(answer).data
         return Page(
-            self._decode_records(data),
+            self._decode_records(answer).data,
             [record.call_id or None for record in facts],
             [record.start_time for record in facts],
         )
 
     def read_keys(self, records: bytes) -> Sequence[str | int | None]:
         """Return each record's ``callId``."""
-        return [record.call_id or None for record in self._decode_facts(records)]
+        return [record.call_id or None for record in self._decode_array(records)]
 
 
 class _DidFacts(msgspec.Struct, rename="camel"):
@@ -203,7 +217,20 @@ class _DidFacts(msgspec.Struct, rename="camel"):
 class _DidData(msgspec.Struct, rename="camel"):
     total_row: int
     total_page: int
-    list: msgspec.Raw
+    records: list[msgspec.Raw] | None = msgspec.field(name="list")
+
+
+class _DidRecords(msgspec.Struct):
+    code: Literal[0]
+    data: _DidData
+
+
+class _DidFactsData(msgspec.Struct):
+    facts: list[_DidFacts] | None = msgspec.field(name="list")
+
+
+class _DidFactsOnly(msgspec.Struct):
+    data: _DidFactsData
 
 
 class DidCdrEndpoint(Endpoint):
@@ -222,9 +249,9 @@ class DidCdrEndpoint(Endpoint):
             "call_type": ("type", MappingProxyType({"incoming": 0, "outgoing": 1})),
         }
     )
-    _decode_data = msgspec.json.Decoder(_DidData).decode
-    _decode_records = msgspec.json.Decoder(list[msgspec.Raw]).decode
-    _decode_facts = msgspec.json.Decoder(list[_DidFacts]).decode
+    _decode_records = msgspec.json.Decoder(_DidRecords).decode
+    _decode_facts = msgspec.json.Decoder(_DidFactsOnly).decode
+    _decode_array = msgspec.json.Decoder(list[_DidFacts]).decode
 
     def windows(
         self, start: int, end: int, *, filters: Mapping[str, Any], timezone: ZoneInfo, span: timedelta | None
@@ -265,16 +292,16 @@ class DidCdrEndpoint(Endpoint):
         """Return ``pageSize`` and ``page``."""
         return {"pageSize": page_size, "page": page}
 
-    def read_page(self, data: msgspec.Raw) -> Page:
+    def read_page(self, answer: bytes) -> Page:
         """Read one page with its totals."""
-        page = self._decode_data(data)
+        page = self._decode_records(answer).data
         if page.total_row < 0 or page.total_page < 0:
             raise ValueError(f"totalRow is {page.total_row}, totalPage is {page.total_page}")
-        if page.total_row == 0 and page.list == msgspec.Raw(b"null"):
-            return Page([], [], [], 0, page.total_page)
-        facts = self._decode_facts(page.list)
+        if page.records is None and page.total_row > 0:
+            raise ValueError(f"list is null, but totalRow is {page.total_row}")
+        facts = self._decode_facts(answer).data.facts or []
         return Page(
-            self._decode_records(page.list),
+            page.records or [],
             [None if record.id == "" else record.id for record in facts],
             [record.start_time for record in facts],
             page.total_row,
@@ -283,7 +310,7 @@ class DidCdrEndpoint(Endpoint):
 
     def read_keys(self, records: bytes) -> Sequence[str | int | None]:
         """Return each record's ``id``."""
-        return [None if record.id == "" else record.id for record in self._decode_facts(records)]
+        return [None if record.id == "" else record.id for record in self._decode_array(records)]
 
 
 def _start_of(day: date, timezone: ZoneInfo) -> int:

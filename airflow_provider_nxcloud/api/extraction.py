@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from types import TracebackType
@@ -80,7 +80,8 @@ class Extraction(AbstractContextManager["Extraction"]):
         self._concurrency = client.throttle.max_concurrency
         self._fetchers = Workers(self._concurrency, "nxcloud-page")
         self._scanners = Workers(self._concurrency, "nxcloud-window")
-        self._scans: list[Scan] = []
+        self._unread: deque[Future[Scan]] = deque()
+        self._closed = False
         self._lock = threading.Lock()
         self._rows_read = 0
         self._started = self._reported = time.monotonic()
@@ -105,22 +106,23 @@ class Extraction(AbstractContextManager["Extraction"]):
         Yield all records once, each one line of JSON text, in lists of bounded size.
 
         :raises NXCloudError: one subclass a cause; what was yielded before is then incomplete
+        :raises CancelledError: when :meth:`close` was called, as from another thread
         """
-        pending: deque[Future[Scan]] = deque()
         for window in self._windows:
-            pending.append(self._submit(window))
-            if len(pending) == self._concurrency:
-                yield from self._records_of(pending.popleft())
-        while pending:
-            yield from self._records_of(pending.popleft())
+            self._unread.append(self._submit(window))
+            if len(self._unread) == self._concurrency:
+                yield from self._records_of(self._unread.popleft())
+        while self._unread:
+            yield from self._records_of(self._unread.popleft())
 
     def close(self) -> None:
-        """Stop all requests: none starts after this."""
+        """Stop all requests, none starts after this, and give up what has not been read."""
+        self._closed = True
         self._scanners.stop()
         self._fetchers.stop()
         self._client.close()
-        for scan in self._scans:
-            scan.close()
+        for future in self._unread.copy():
+            future.add_done_callback(_give_up)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -129,19 +131,30 @@ class Extraction(AbstractContextManager["Extraction"]):
         self.close()
 
     def _submit(self, window: Window) -> Future[Scan]:
-        return self._scanners.submit(lambda: proven_scan(lambda: self._scan(window), self._endpoint, self._consistency))
+        return self._scanners.submit(lambda: self._proven(window))
 
-    def _scan(self, window: Window) -> Scan:
-        scan = Scan(window, self._page_size)
-        self._scans.append(scan)
+    def _proven(self, window: Window) -> Scan:
+        scans: list[Scan] = []
 
+        def scan_once() -> Scan:
+            scans.append(Scan(window, self._page_size))
+            self._read(scans[-1])
+            return scans[-1]
+
+        try:
+            return proven_scan(scan_once, self._endpoint, self._consistency)
+        except BaseException:
+            for scan in scans:
+                scan.close()
+            raise
+
+    def _read(self, scan: Scan) -> None:
         def fetch(number: int) -> Page:
             page = self._endpoint.page_parameters(number, self._page_size)
-            return self._client.fetch_page(self._endpoint, {**window.parameters, **page})
+            return self._client.fetch_page(self._endpoint, {**scan.window.parameters, **page})
 
         sequence = PageSequence(fetch, page_size=self._page_size, workers=self._fetchers, concurrency=self._concurrency)
         scan.read(sequence, self._count_page)
-        return scan
 
     def _count_page(self, rows: int) -> None:
         with self._lock:
@@ -152,6 +165,9 @@ class Extraction(AbstractContextManager["Extraction"]):
         while not wait([future], timeout=PROGRESS_SECONDS).done:
             self._report_progress()
         scan = future.result()
+        if self._closed:
+            scan.close()
+            raise CancelledError
         self.duplicates += scan.duplicates
         if scan.early:
             log.warning(
@@ -162,6 +178,8 @@ class Extraction(AbstractContextManager["Extraction"]):
             )
         try:
             for batch in scan.batches():
+                if self._closed:
+                    raise CancelledError
                 self.records += len(batch)
                 yield batch
                 self._report_progress()
@@ -184,3 +202,8 @@ class Extraction(AbstractContextManager["Extraction"]):
             self._client.throttle.in_flight,
             self._client.throttle.waiting_for_rate,
         )
+
+
+def _give_up(future: Future[Scan]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        future.result().close()

@@ -11,7 +11,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Literal, get_args
 
 from airflow_provider_nxcloud.api.endpoints import Endpoint, Page, Window
-from airflow_provider_nxcloud.api.errors import NXCloudIncompleteResultError
+from airflow_provider_nxcloud.api.errors import NXCloudIncompleteResultError, NXCloudUnexpectedResponseError
 from airflow_provider_nxcloud.api.paging import PageSequence
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,10 @@ class Scan:
         if page.total_records is None and count < self._page_size:
             self._ended_on = self._pages
         self._keys.add([key for key in page.keys if key is not None])
-        selected = self.window.select(page.starts)
+        try:
+            selected = self.window.select(page.starts)
+        except ValueError as error:
+            raise NXCloudUnexpectedResponseError(f"A record's startTime is unreadable: {error}") from None
         records = page.records if selected is None else list(compress(page.records, selected))
         self.records += len(records)
         self.early += sum(map(self.window.is_early, page.starts))

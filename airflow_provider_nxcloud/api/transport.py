@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 from urllib3.exceptions import HTTPError
 
 from airflow_provider_nxcloud.api import defaults
@@ -75,12 +75,15 @@ def checked_base_url(url: str) -> str:
 
 class Transport:
     """
-    Posts bodies to one gateway; safe to share between threads, each of which keeps its own connections.
+    Posts bodies to one gateway over kept-alive connections; safe to share between threads.
 
-    Proxies and CA bundle of the environment are honoured; they are resolved once.
+    ``requests`` finds proxies and CA bundle, those of the environment included, and sets the connections up. It
+    does so once: doing it for every request, as a session does, costs as much as the request itself, follows
+    redirects, keeps cookies and reads ``.netrc``.
 
     :param base_url: gateway, see :func:`checked_base_url`
     :param timeout: seconds to connect, and between two bytes; a whole answer may take four times that
+    :param max_connections: connections to keep
     :param verify: True, or the path of a CA bundle
     :param proxies: proxies by scheme, as in ``requests``
     :raises ValueError: for a value out of range
@@ -91,6 +94,7 @@ class Transport:
         base_url: str,
         *,
         timeout: float = defaults.TIMEOUT,
+        max_connections: int = defaults.MAX_CONCURRENCY,
         verify: bool | str = True,
         proxies: Mapping[str, str] | None = None,
     ) -> None:
@@ -101,12 +105,16 @@ class Transport:
         self.base_url = checked_base_url(base_url)
         self._timeout = timeout
         with requests.Session() as session:
-            self._settings: dict[str, Any] = dict(
-                session.merge_environment_settings(self.base_url, dict(proxies or {}), True, verify, None)
-            )
-        self._thread = threading.local()
-        self._lock = threading.Lock()
-        self._adapters: list[HTTPAdapter] = []
+            found = session.merge_environment_settings(self.base_url, dict(proxies or {}), True, verify, None)
+        request = requests.Request("POST", self.base_url).prepare()
+        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=max_connections)
+        try:
+            pool = self._adapter.get_connection_with_tls_context(request, found["verify"], found["proxies"])
+            self._adapter.cert_verify(pool, self.base_url, found["verify"], None)  # type: ignore[no-untyped-call]
+        except (requests.RequestException, OSError) as error:
+            raise ValueError(f"proxies or verify cannot be used: {_cause(error)}") from None
+        self._pool = cast(HTTPConnectionPool, pool)
+        self._root = self._adapter.request_url(request, found["proxies"]).rstrip("/")
 
     def post(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """
@@ -115,39 +123,28 @@ class Transport:
         :raises NXCloudTransportError: where no whole answer arrived in time
         :raises NXCloudUnexpectedResponseError: where the answer is larger than ``MAX_BODY_BYTES``
         """
-        request = self._request(path, headers, body)
         deadline = time.monotonic() + TOTAL_TIMEOUTS * self._timeout
         try:
-            with self._adapter().send(request, timeout=self._timeout, **self._settings) as response:
-                return Answer(response.status_code, response.headers, _read_body(response, deadline))
-        except (requests.RequestException, HTTPError, OSError) as error:
+            response = self._pool.urlopen(
+                "POST",
+                self._root + path,
+                body=body,
+                headers=headers,
+                timeout=self._timeout,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+            )
+            with closing(response):
+                return Answer(response.status, response.headers, _read_body(response, deadline))
+        except (HTTPError, OSError) as error:
             # Not chained: the texts of these exceptions may hold a proxy's credentials.
             raise NXCloudTransportError(f"No whole answer from {self.base_url}: {_cause(error)}") from None
 
     def close(self) -> None:
-        """Close the idle connections of all threads."""
-        with self._lock:
-            for adapter in self._adapters:
-                adapter.close()
-            self._adapters.clear()
-
-    def _request(self, path: str, headers: Mapping[str, str], body: bytes) -> requests.PreparedRequest:
-        """Build the request by hand: preparing it in full costs as much as sending it, and reads ``.netrc``."""
-        request = requests.PreparedRequest()
-        request.method = "POST"
-        request.url = self.base_url + path
-        request.headers = CaseInsensitiveDict({"Content-Length": str(len(body)), **headers})
-        request.body = body
-        return request
-
-    def _adapter(self) -> HTTPAdapter:
-        """Return this thread's adapter: without a session around it, nothing follows redirects or keeps cookies."""
-        adapter: HTTPAdapter | None = getattr(self._thread, "adapter", None)
-        if adapter is None:
-            adapter = self._thread.adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1)
-            with self._lock:
-                self._adapters.append(adapter)
-        return adapter
+        """Close the idle connections."""
+        self._adapter.close()
 
 
 def _is_loopback(hostname: str) -> bool:
@@ -157,10 +154,10 @@ def _is_loopback(hostname: str) -> bool:
         return hostname == "localhost"
 
 
-def _read_body(response: requests.Response, deadline: float) -> bytes:
+def _read_body(response: BaseHTTPResponse, deadline: float) -> bytes:
     chunks = []
     size = 0
-    while chunk := response.raw.read1(READ_CHUNK_BYTES, decode_content=True):
+    while chunk := response.read1(READ_CHUNK_BYTES, decode_content=True):
         chunks.append(chunk)
         size += len(chunk)
         if size > MAX_BODY_BYTES:

@@ -35,7 +35,7 @@ class Workers:
         future: Future[Result] = Future()
         with self._lock:
             if self._stopped:
-                future.cancel()
+                _cancel(future)
                 return future
             self._jobs.put((future, call))
             if len(self._threads) < self._count:
@@ -54,7 +54,7 @@ class Workers:
             except Empty:
                 break
             if job is not None:
-                job[0].cancel()
+                _cancel(job[0])
         for _ in self._threads:
             self._jobs.put(None)
 
@@ -67,3 +67,9 @@ class Workers:
                 except BaseException as error:  # handed to whoever asks for the result
                     future.set_exception(error)
             del job, future, call
+
+
+def _cancel(future: Future[Any]) -> None:
+    """Cancel a future that no thread has, and wake those who wait for it."""
+    future.cancel()
+    future.set_running_or_notify_cancel()
