@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -91,3 +92,11 @@ def memory_store() -> Any:
 def utc(*fields: int) -> datetime:
     """Return a moment in UTC."""
     return datetime(*fields, tzinfo=UTC)  # type: ignore[arg-type, misc]
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
+    """Return as soon as a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true"
+        time.sleep(0.005)

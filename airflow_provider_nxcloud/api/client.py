@@ -293,8 +293,7 @@ def _hostname(url: str) -> str | None:
 
 
 def _seconds_to_wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, NXCloudError) and error.retry_after is not None:
-        return error.retry_after
     backoff = wait_exponential(FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS) + wait_random(0, FIRST_BACKOFF_SECONDS)
-    return backoff(state)
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, NXCloudError) else None
+    return max(asked or 0.0, backoff(state))

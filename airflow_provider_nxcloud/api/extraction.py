@@ -82,6 +82,7 @@ class Extraction(AbstractContextManager["Extraction"]):
         self._scanners = Workers(self._concurrency, "nxcloud-window")
         self._unread: deque[Future[Scan]] = deque()
         self._closed = False
+        self._is_read = False
         self._lock = threading.Lock()
         self._rows_read = 0
         self._started = self._reported = time.monotonic()
@@ -107,7 +108,11 @@ class Extraction(AbstractContextManager["Extraction"]):
 
         :raises NXCloudError: one subclass a cause; what was yielded before is then incomplete
         :raises CancelledError: when :meth:`close` was called, as from another thread
+        :raises RuntimeError: when they were asked for before
         """
+        if self._is_read:
+            raise RuntimeError("An extraction is read once: make another one")
+        self._is_read = True
         for window in self._windows:
             self._unread.append(self._submit(window))
             if len(self._unread) == self._concurrency:

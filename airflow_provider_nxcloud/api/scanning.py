@@ -96,6 +96,8 @@ class Scan:
             return f"page {self._pages} holds {count} records, more than the {self._page_size} asked for"
         if page.total_records != self._total and self._pages > 1:
             return f"the total changed from {self._total} to {page.total_records} at page {self._pages}"
+        if not count and self._rows < (page.total_records or 0):
+            return f"page {self._pages} is empty after {self._rows} records of a total of {page.total_records}"
         if count and self._ended_on:
             return f"page {self._ended_on} was short, but page {self._pages} holds {count} records"
         if count and page.keys == self._previous_keys and any(key is not None for key in page.keys):

@@ -7,7 +7,6 @@ import pickle
 import re
 import socketserver
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -109,14 +108,6 @@ def server_records(server: Emulator, endpoint: Endpoint, start: int = DAY_START,
 
 def lines_for(server: Emulator, endpoint: Endpoint, records: Iterable[Record]) -> list[bytes]:
     return sorted(server.json_of(NAMES[endpoint], record) + b"\n" for record in records)
-
-
-def wait_until(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
-    """Return as soon as a condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true"
-        time.sleep(0.005)
 
 
 def worker_threads() -> list[str]:

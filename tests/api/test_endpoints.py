@@ -152,6 +152,14 @@ class TestWindows:
         windows = windows_of(DID_CDR, start, end + 3600, apia)
         assert [window.parameters["date"] for window in windows] == ["2011-12-29", "2011-12-31"]
 
+    def test_did_puts_what_comes_before_the_first_midnight_into_the_date_before(self) -> None:
+        """The clocks went from 23:30 to 00:30: that day's own midnight, which never came, counts as 01:00."""
+        toronto = ZoneInfo("America/Toronto")
+        start = int(datetime.fromisoformat("1919-03-31T04:30:00Z").timestamp())
+        windows = windows_of(DID_CDR, start, start + 3600, toronto)
+        assert [window.parameters["date"] for window in windows] == ["1919-03-30", "1919-03-31"]
+        assert [window.start for window in windows] == [start, start + 1800]
+
 
 class TestSelection:
     """What starts outside a window is dropped only where another window is certain to hold it."""

@@ -34,10 +34,9 @@ from tests.api.conftest import (
     lines_of,
     records_of_day,
     server_records,
-    wait_until,
     worker_threads,
 )
-from tests.conftest import DAY_END, DAY_START, ZONE
+from tests.conftest import DAY_END, DAY_START, ZONE, wait_until
 from tests.emulator import Emulator, Fault
 
 StartEmulator = Callable[..., Emulator]
@@ -83,7 +82,7 @@ class TestAllRecords:
         pages = -(-count // endpoint.max_page_size)
         assert extraction.records == count
         assert extraction.duplicates == extraction.retries == 0
-        assert extraction.requests == len(server.requests)
+        wait_until(lambda: extraction.requests == len(server.requests))
         assert extraction.pages <= extraction.requests
         assert server.max_in_flight <= 8
         if endpoint is DID_CDR:
@@ -91,17 +90,17 @@ class TestAllRecords:
         elif count < 100:
             assert extraction.requests == 2
         else:
-            assert extraction.requests <= pages + 8 + 1 + 1  # the last one looks at the last page again
+            assert extraction.requests <= pages + 8 + 1
 
     @each_kind
-    @examples(45)
+    @examples(30)
     @given(
         count=st.sampled_from((0, 1, 29, 30, 60, 300)),
         order=orders,
         end_time=end_times,
         page_size=st.integers(1, 100),
         max_concurrency=st.integers(1, 8),
-        window=st.none() | st.integers(3600, 100_000).map(lambda seconds: timedelta(seconds=seconds)),
+        window=st.none() | st.integers(14_400, 100_000).map(lambda seconds: timedelta(seconds=seconds)),
         pretty=st.booleans(),
         consistency=st.sampled_from(["single", "single", "double"]),
     )
@@ -154,7 +153,7 @@ class TestAllRecords:
         with extraction_of(server, endpoint, *interval, window=7 * HOUR) as extraction:
             assert lines_of(extraction) == server_records(server, endpoint, *interval)
         assert extraction.retries >= 1
-        assert extraction.requests == len(server.requests)
+        wait_until(lambda: extraction.requests == len(server.requests))
 
     def test_through_filters(self, emulator: StartEmulator) -> None:
         server = emulator(call_center_per_day=300, did_per_day=300)
@@ -195,7 +194,7 @@ class TestTiling:
             lines += extract(server, endpoint, start, end, max_concurrency=2, **options)
         return sorted(lines)
 
-    @examples(45)
+    @examples(30)
     @given(
         offsets=st.lists(
             st.builds(lambda second, ms: second * 1000 + ms, st.integers(0, 19), st.sampled_from((0, 1, 500, 999))),
@@ -225,7 +224,7 @@ class TestTiling:
             lines = self.in_pieces(server, CALL_CENTER_CDR, edges, window=window, page_size=page_size)
             assert lines == lines_for(server, CALL_CENTER_CDR, records)
 
-    @examples(30)
+    @examples(25)
     @given(data=st.data(), date_of=st.sampled_from(["start", "end"]), order=orders, page_size=st.sampled_from((1, 5)))
     @pytest.mark.parametrize(
         ("zone_name", "middle"),
@@ -362,7 +361,7 @@ class TestEnd:
     def test_by_an_exception_in_the_middle(
         self, emulator: StartEmulator, endpoint: Endpoint, error: type[BaseException]
     ) -> None:
-        server = emulator(call_center_per_day=1000, did_per_day=1000, latency=0.02)
+        server = emulator(call_center_per_day=1000, did_per_day=300, latency=0.02)
 
         def consume() -> None:
             start = DAY_START - 10 * 86_400
@@ -392,7 +391,7 @@ class TestEnd:
     @pytest.mark.parametrize("hold_up", ["latency", "rate limit", "pause", "back-off"])
     def test_from_another_thread(self, emulator: StartEmulator, hold_up: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """As ``on_kill`` does, whatever the requests are waiting for."""
-        server = emulator(call_center_per_day=1000, latency=1 if hold_up == "latency" else 0.01)
+        server = emulator(call_center_per_day=1000, latency=0.4 if hold_up == "latency" else 0.01)
         if hold_up == "pause":
             server.add_fault(Fault("rate_limit", page=2, retry_after=50, times=None))
         if hold_up == "back-off":
@@ -425,6 +424,15 @@ class TestEnd:
             next(extraction.batches())
             wait_until(lambda: len(server.requests) >= 10 + 3 * seed)
         self.assert_quiet(server, time.monotonic())
+
+    def test_in_the_middle_of_a_window(self, emulator: StartEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(scanning, "BATCH_BYTES", 1)
+        with extraction_of(emulator(call_center_per_day=50), CALL_CENTER_CDR) as extraction:
+            batches = extraction.batches()
+            next(batches)
+            extraction.close()
+            with pytest.raises(CancelledError):
+                next(batches)
 
     def test_twice_is_as_good_as_once(self, emulator: StartEmulator) -> None:
         with extraction_of(emulator(), CALL_CENTER_CDR) as extraction:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from airflow_provider_nxcloud.api.endpoints import Page
 from airflow_provider_nxcloud.api.paging import PageSequence
 from airflow_provider_nxcloud.api.workers import Workers
-from tests.api.conftest import examples, wait_until, worker_threads
+from tests.api.conftest import examples, worker_threads
+from tests.conftest import wait_until
 
 Fetch = Callable[[int], Page]
 
@@ -56,7 +57,7 @@ def sequence_of(fetch: Fetch, page_size: int, concurrency: int) -> Iterator[Page
         workers.stop()
 
 
-@examples(200)
+@examples(120)
 @given(
     records=st.integers(0, 300),
     page_size=st.integers(1, 120),
@@ -135,6 +136,27 @@ def test_a_reader_who_leaves_stops_the_fetching() -> None:
         pages.close()  # type: ignore[attr-defined]
     wait_until(lambda: not worker_threads())
     assert max(source.fetched) <= 5 + 2 * 2
+
+
+def test_a_reader_who_leaves_gives_up_the_pages_that_have_not_begun() -> None:
+    source = Source(10_000, 100, has_total=True)
+    gate = threading.Event()
+
+    def fetch(number: int) -> Page:
+        page = source.fetch(number)
+        if number > 2:
+            gate.wait(20)
+        return page
+
+    workers = Workers(2, "nxcloud-page")
+    pages = iter(PageSequence(fetch, page_size=100, workers=workers, concurrency=2))
+    next(pages), next(pages)
+    wait_until(lambda: len(source.fetched) == 4)
+    pages.close()  # type: ignore[attr-defined]
+    after = workers.submit(lambda: sorted(source.fetched))
+    gate.set()
+    assert after.result(20) == [1, 2, 3, 4]
+    workers.stop()
 
 
 def test_a_page_after_a_short_one_is_told_of() -> None:

@@ -220,10 +220,10 @@ class TestWithoutEnd:
     @each_kind
     def test_pages_with_more_records_than_asked_for(self, emulator: StartEmulator, endpoint: Endpoint) -> None:
         records = records_of_day(endpoint, 101)
-        payload = records if endpoint is CALL_CENTER_CDR else {"totalRow": 101, "totalPage": 2, "list": records}
+        payload = records if endpoint is CALL_CENTER_CDR else {"totalRow": 101, "totalPage": 1, "list": records}
         server = emulator()
-        server.add_fault(Fault("data", payload=payload, times=None))
-        assert_incomplete(server, endpoint, 3)
+        server.add_fault(Fault("data", page=1, payload=payload, times=None))
+        assert_incomplete(server, endpoint, 4)
 
     def test_pages_without_end(self, emulator: StartEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(scanning, "MAX_PAGES", 20)
@@ -241,6 +241,20 @@ class TestWhatOneReadingCannotShow:
         server = server_of(emulator, CALL_CENTER_CDR)
         server.add_fault(Fault("short_page", page=LAST))
         assert len(extract(server, CALL_CENTER_CDR)) == 349
+
+    def test_a_call_center_record_that_goes_from_a_page_already_read(self, emulator: StartEmulator) -> None:
+        server = server_of(emulator, CALL_CENTER_CDR)
+        server.add_fault(Fault("remove", page=LAST))
+        lines = extract(server, CALL_CENTER_CDR, max_concurrency=1)
+        assert len({*server_records(server, CALL_CENTER_CDR)} - {*lines}) == 1
+
+    def test_a_did_record_that_goes_while_another_comes(self, emulator: StartEmulator) -> None:
+        server = server_of(emulator, DID_CDR)
+        oldest = {"id": "new", "startTime": "2026-03-17 00:00:00", "endTime": "2026-03-17 00:00:01"}
+        server.add_fault(Fault("remove", page=LAST))
+        server.add_fault(Fault("insert", page=LAST, record=oldest))
+        lines = extract(server, DID_CDR, page_size=PAGE, max_concurrency=1)
+        assert len({*server_records(server, DID_CDR)} - {*lines}) == 1
 
 
 class TestRepeatedKeys:

@@ -326,7 +326,7 @@ class TestRetryAfter:
         headers = {"Date": format_datetime(now, usegmt=True), "Retry-After": format_datetime(then, usegmt=True)}
         assert Answer(429, headers, b"").retry_after == seconds
 
-    @examples(300)
+    @examples(150)
     @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ \d+:\d+:\d+ [+-]?\w+"))
     def test_nothing_that_a_server_says_is_fatal(self, text: str) -> None:
         wait = Answer(429, {"Retry-After": text, "Date": text}, b"").retry_after

@@ -9,7 +9,8 @@ from concurrent.futures import Future, wait
 import pytest
 
 from airflow_provider_nxcloud.api.workers import Workers
-from tests.api.conftest import wait_until, worker_threads
+from tests.api.conftest import worker_threads
+from tests.conftest import wait_until
 
 NAME = "nxcloud-page"
 SECONDS = 10.0
