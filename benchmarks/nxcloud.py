@@ -11,6 +11,9 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
 ACCESS_KEY = "benchmark-access-key"
 ACCESS_SECRET = "benchmark-access-secret"  # noqa: S105 - invented
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -70,6 +73,19 @@ DID = Kind(
     data_path=("data", "list"),
 )
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in (CALL_CENTER, DID)})
+
+
+class SigningAuth(AuthBase):
+    """Signs the requests of a ``requests`` session, or of whatever is built on one."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add the headers."""
+        body: Any = request.body
+        request.headers.update(signed_headers(self._kind, body))
+        return request
 
 
 def signed_headers(kind: Kind, body: bytes | str) -> dict[str, str]:

@@ -66,6 +66,9 @@ def nxcloud_call_center_cdr_daily() -> None:
         task_id="fetch",
         output_path=f"{OUTPUT_ROOT}/call_center_cdr",
         compression="gzip",
+        # Calls that are still under way at midnight are not listed yet. The triggerer waits, not a worker.
+        settle=timedelta(hours=1),
+        deferrable=True,
         outlets=[Asset("nxcloud_call_center_cdr")],  # for DAGs that are to run on new records: schedule=[Asset(...)]
     )
 

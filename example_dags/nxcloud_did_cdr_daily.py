@@ -65,6 +65,9 @@ def nxcloud_did_cdr_daily() -> None:
         task_id="fetch",
         output_path=f"{OUTPUT_ROOT}/did_cdr",
         compression="gzip",
+        # Calls that are still under way at midnight are not listed yet. The triggerer waits, not a worker.
+        settle=timedelta(hours=1),
+        deferrable=True,
         outlets=[Asset("nxcloud_did_cdr")],  # for DAGs that are to run on new records: schedule=[Asset(...)]
     )
 

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_nxcloud.interval import Interval, resolve_interval
+from airflow_provider_nxcloud.interval import Interval, resolve_interval, split_interval
 from tests.conftest import ZONE, utc
 
 START, END = utc(2026, 3, 16, 16), utc(2026, 3, 17, 16)
@@ -107,6 +107,7 @@ def test_a_run_without_any_date_needs_explicit_parameters() -> None:
         ({"interval_start": 20260317, "interval_end": 20260318}, "taken in seconds"),
         ({"interval_start": START.timestamp() * 1000, "interval_end": END}, "taken in seconds"),
         ({"lookback": timedelta(days=-1)}, "lookback must be positive"),
+        ({"lookback": 86_400}, "lookback must be a timedelta"),
     ],
 )
 def test_a_mistake_is_named(options: dict[str, Any], message: str) -> None:
@@ -145,3 +146,42 @@ def test_only_an_interval_that_has_ended_is_complete() -> None:
     Interval(now - 60, now).require_ended()
     with pytest.raises(AirflowException, match="not complete yet"):
         Interval(now - 60, now + 60).require_ended()
+
+
+@given(moments, st.timedeltas(timedelta(seconds=1), timedelta(days=40)), st.integers(1, 40 * 86_400))
+def test_pieces_tile_the_interval(start: datetime, length: timedelta, seconds: int) -> None:
+    whole = resolve(interval_start=start, interval_end=start + length)
+    step = timedelta(seconds=max(seconds, int(length.total_seconds()) // 500))
+    pieces = [resolve({}, **piece) for piece in split_interval(whole.start, whole.end, step)]
+    assert (pieces[0].start, pieces[-1].end) == (whole.start, whole.end)
+    for earlier, later in pairwise(pieces):
+        assert earlier.end == later.start
+        assert earlier.end - earlier.start == step.total_seconds()
+    assert pieces[-1].end - pieces[-1].start <= step.total_seconds()
+
+
+def test_whole_days_are_calendar_days() -> None:
+    pieces = split_interval("2026-03-07", "2026-03-10", timedelta(days=1), timezone="America/New_York")
+    assert pieces[1] == {"interval_start": "2026-03-08T00:00:00-05:00", "interval_end": "2026-03-09T00:00:00-04:00"}
+    autumn = split_interval("2026-11-01", "2026-11-02T12:00", timedelta(days=1), timezone="America/New_York")
+    hours = [(piece.end - piece.start) / 3600 for piece in (resolve({}, **piece) for piece in autumn)]
+    assert hours == [25, 12]
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (timedelta(0), "step must"),
+        (timedelta(milliseconds=1500), "step must"),
+        (86_400, "step must be a timedelta"),
+        (timedelta.max, "step must"),
+        (timedelta(minutes=1), "more than 1024 pieces"),
+    ],
+)
+def test_a_wrong_step_is_named(step: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        split_interval(START, END, step)
+
+
+def test_as_many_pieces_as_airflow_maps() -> None:
+    assert len(split_interval(DAY.start, DAY.start + 1024, timedelta(seconds=1))) == 1024

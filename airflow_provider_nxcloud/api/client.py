@@ -6,6 +6,7 @@ import logging
 import re
 import threading
 import time
+from codecs import utf_8_decode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -43,6 +44,7 @@ MAX_BACKOFF_SECONDS = 60.0
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 20.0
 MAX_MESSAGE_CHARACTERS = 200
+UTF8_PIECE_BYTES = 2048
 
 RESULT_CODES: dict[int, type[NXCloudError]] = {
     1001: NXCloudAuthenticationError,
@@ -119,6 +121,14 @@ class NXCloudClient:
         )
         self._credentials = credentials
         self._max_attempts = max_attempts
+        self._retrying = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, NXCloudError) and error.transient),
+            stop=self._is_last_attempt,
+            wait=_seconds_to_wait,
+            sleep=self.throttle.sleep,
+            before_sleep=self._note_retry,
+            reraise=True,
+        )
         self._clock_offset = 0.0
         self._lock = threading.Lock()
         self._requests = 0
@@ -149,16 +159,8 @@ class NXCloudClient:
         :raises CancelledError: when :meth:`close` was called from another thread
         """
         body = msgspec.json.encode(parameters)
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, NXCloudError) and error.transient),
-            stop=self._is_last_attempt,
-            wait=_seconds_to_wait,
-            sleep=self.throttle.sleep,
-            before_sleep=self._note_retry,
-            reraise=True,
-        )
         try:
-            return retrying(self._attempt, endpoint, body)
+            return self._retrying(self._attempt, endpoint, body)
         except NXCloudError as error:
             error.endpoint = endpoint.kind
             if isinstance(error, NXCloudInvalidRequestError):
@@ -281,8 +283,23 @@ class NXCloudClient:
 
 def _in_one_line(body: bytes) -> bytes:
     """Return the JSON text without line breaks: other white space stays as it came."""
-    body.decode()  # msgspec does not look into the text of raw values
+    _require_utf8(body)
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
+
+
+def _require_utf8(body: bytes) -> None:
+    """
+    Check what msgspec does not: the text of raw values.
+
+    In small pieces, since a page as one text, four bytes a character, fragments the memory of many threads.
+    """
+    if body.isascii():
+        return
+    view = memoryview(body)
+    position = 0
+    while position < len(body):
+        end = position + UTF8_PIECE_BYTES
+        position += utf_8_decode(view[position:end], "strict", end >= len(body))[1]
 
 
 def _hostname(url: str) -> str | None:

@@ -44,14 +44,14 @@ class Window:
     :param parameters: the query's body, without page number and size
     :param select: takes a page's start times and returns, for each record, whether it belongs to the window,
         or None where all do; what it leaves out is certain to be in the answer to another interval's query
-    :param is_early: tells whether a start time is before the window
+    :param count_early: counts the start times that are before the window
     """
 
     start: int
     end: int
     parameters: Mapping[str, Any] = field(repr=False)  # filters may hold phone numbers
     select: Callable[[Sequence[Any]], list[bool] | None] = field(repr=False)
-    is_early: Callable[[Any], bool] = field(repr=False, default=lambda start: False)
+    count_early: Callable[[Sequence[Any]], int] = field(repr=False, default=lambda starts: 0)
 
 
 class Endpoint(ABC):
@@ -179,17 +179,17 @@ class CallCenterCdrEndpoint(Endpoint):
 
         def select(starts: Sequence[int | None]) -> list[bool] | None:
             # Whether the server takes endTime as inclusive is not documented; the next window asks for it.
-            if all(moment is None or moment < end_ms for moment in starts):
+            if None not in starts and max(starts, default=0) < end_ms:  # type: ignore[type-var, operator]
                 return None
-            return [moment is None or moment < end_ms for moment in starts]
+            selected = [moment is None or moment < end_ms for moment in starts]
+            return None if all(selected) else selected
 
-        return Window(
-            start,
-            end,
-            {"startTime": start, "endTime": end, **filters},
-            select,
-            lambda moment: moment is not None and moment < start_ms,
-        )
+        def count_early(starts: Sequence[int | None]) -> int:
+            if None not in starts and min(starts, default=start_ms) >= start_ms:  # type: ignore[type-var, operator]
+                return 0
+            return sum(moment is not None and moment < start_ms for moment in starts)
+
+        return Window(start, end, {"startTime": start, "endTime": end, **filters}, select, count_early)
 
     def page_parameters(self, page: int, page_size: int) -> dict[str, int]:
         """Return ``size`` and ``page``."""

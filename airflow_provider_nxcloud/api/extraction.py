@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 5.0
+#: A task that is ended does not wait for the answers under way.
+POLL_SECONDS = 0.5
 
 
 class Extraction(AbstractContextManager["Extraction"]):
@@ -66,7 +68,7 @@ class Extraction(AbstractContextManager["Extraction"]):
             raise ValueError(f"consistency must be one of {', '.join(CONSISTENCIES)}, not {consistency!r}")
         #: Pages read so far, those of repeated scans included.
         self.pages = 0
-        #: Records handed on so far.
+        #: Records of the windows that are proven and handed on.
         self.records = 0
         #: Records that came twice, letter for letter, and were handed on once.
         self.duplicates = 0
@@ -102,9 +104,9 @@ class Extraction(AbstractContextManager["Extraction"]):
         """Seconds since the extraction was made."""
         return time.monotonic() - self._started
 
-    def batches(self) -> Iterator[list[bytes]]:
+    def blocks(self) -> Iterator[bytes]:
         """
-        Yield all records once, each one line of JSON text, in lists of bounded size.
+        Yield all records once, each one line of JSON text, in blocks of whole lines of bounded size.
 
         :raises NXCloudError: one subclass a cause; what was yielded before is then incomplete
         :raises CancelledError: when :meth:`close` was called, as from another thread
@@ -166,13 +168,17 @@ class Extraction(AbstractContextManager["Extraction"]):
             self.pages += 1
             self._rows_read += rows
 
-    def _records_of(self, future: Future[Scan]) -> Iterator[list[bytes]]:
-        while not wait([future], timeout=PROGRESS_SECONDS).done:
+    def _records_of(self, future: Future[Scan]) -> Iterator[bytes]:
+        while not self._closed and not wait([future], timeout=POLL_SECONDS).done:
             self._report_progress()
+        if self._closed and not future.done():
+            future.add_done_callback(_give_up)
+            raise CancelledError
         scan = future.result()
         if self._closed:
             scan.close()
             raise CancelledError
+        self.records += scan.records
         self.duplicates += scan.duplicates
         if scan.early:
             log.warning(
@@ -182,11 +188,10 @@ class Extraction(AbstractContextManager["Extraction"]):
                 scan.window.start,
             )
         try:
-            for batch in scan.batches():
+            for block in scan.blocks():
                 if self._closed:
                     raise CancelledError
-                self.records += len(batch)
-                yield batch
+                yield block
                 self._report_progress()
         finally:
             scan.close()
@@ -197,7 +202,7 @@ class Extraction(AbstractContextManager["Extraction"]):
             return
         self._reported = now
         log.info(
-            "%s: %d pages, %d records read (%.0f records/s), %d written; %d requests in flight, %d waiting for "
+            "%s: %d pages, %d records read (%.0f records/s), %d proven; %d requests in flight, %d waiting for "
             "the rate limit",
             self._endpoint.kind,
             self.pages,

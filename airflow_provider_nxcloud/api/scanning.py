@@ -25,7 +25,7 @@ MAX_SCANS = 6
 MAX_PAGES = 100_000
 #: What a scan keeps in memory before it moves to a temporary file that has no name.
 SPOOL_MEMORY_BYTES = 4 * 1024 * 1024
-BATCH_BYTES = 256 * 1024
+BLOCK_BYTES = 256 * 1024
 KEY_BUCKETS = 64
 
 
@@ -120,7 +120,7 @@ class Scan:
             raise NXCloudUnexpectedResponseError(f"A record's startTime is unreadable: {error}") from None
         records = page.records if selected is None else list(compress(page.records, selected))
         self.records += len(records)
-        self.early += sum(map(self.window.is_early, page.starts))
+        self.early += self.window.count_early(page.starts)
         if records:
             self._spool.write(b"\n".join(records))
             self._spool.write(b"\n")
@@ -138,22 +138,23 @@ class Scan:
 
     def fingerprint(self) -> tuple[int, int]:
         """Return a digest of the records that does not depend on their order."""
-        total = sum(int.from_bytes(_digest(line)) for batch in self.batches() for line in batch)
+        total = sum(int.from_bytes(_digest(line)) for block in self.blocks() for line in block.splitlines())
         return self.records, total % 2**128
 
-    def batches(self) -> Iterator[list[bytes]]:
-        """Yield the records, each one line of JSON, in lists of bounded size."""
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the records, each one line of JSON, in blocks of whole lines of bounded size."""
         self._spool.seek(0)
-        while batch := self._spool.readlines(BATCH_BYTES):
-            yield batch
+        while block := self._spool.read(BLOCK_BYTES):
+            yield block if block.endswith(b"\n") else block + self._spool.readline()
 
     def merge_identical(self, endpoint: Endpoint) -> None:
         """Write records once that have one key and one text; keep different ones of one key, and say so."""
         repeated = self.repeated_keys()
         seen: dict[int, set[bytes]] = {}
         merged = _new_spool()
-        for batch in self.batches():
-            for key, line in zip(endpoint.read_keys(b"[" + b",".join(batch) + b"]"), batch, strict=True):
+        for block in self.blocks():
+            lines = block.splitlines(keepends=True)
+            for key, line in zip(endpoint.read_keys(b"[" + b",".join(lines) + b"]"), lines, strict=True):
                 if key is not None and hash(key) in repeated:
                     known = seen.setdefault(hash(key), set())
                     digest = _digest(line)

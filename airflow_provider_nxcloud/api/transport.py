@@ -24,7 +24,7 @@ MAX_TIMEOUT = 3600.0
 TOTAL_TIMEOUTS = 4
 #: A page of 999 records is below 1 MiB; an answer of this size is not a page.
 MAX_BODY_BYTES = 32 * 1024 * 1024
-READ_CHUNK_BYTES = 256 * 1024
+READ_CHUNK_BYTES = 64 * 1024
 
 
 class Answer(NamedTuple):

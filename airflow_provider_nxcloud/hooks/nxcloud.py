@@ -151,8 +151,8 @@ class NXCloudHook(BaseHook):
 
         reader = RecordReader(endpoint.kind, self.timezone)
         with self.extraction(endpoint, start, end, filters=filters) as extraction:
-            for batch in extraction.batches():
-                yield from map(reader.with_decimals, batch)
+            for block in extraction.blocks():
+                yield from map(reader.with_decimals, block.splitlines())
 
     def test_connection(self) -> tuple[bool, str]:
         """

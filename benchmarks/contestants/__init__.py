@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from types import MappingProxyType
 from typing import cast
 
-from airflow_provider_nxcloud.storage.formats import output_format
 from benchmarks.jobs import Job
 
 
@@ -35,23 +33,11 @@ class Contestant:
         return cast(Callable[[Job], None], getattr(import_module(f"{__name__}.{module}"), name))
 
 
-def _is_written(name: str) -> bool:
-    try:
-        output_format("records", name, None)
-    except ValueError:
-        return False
-    return name != "parquet" or find_spec("pyarrow") is not None
-
-
-_OURS = {
-    "jsonl": Contestant("**this package**, JSON lines", "operators:fetch_jsonl"),
-    "csv": Contestant("**this package**, CSV", "operators:fetch_csv"),
-    "parquet": Contestant("**this package**, Parquet", "operators:fetch_parquet"),
-}
-
 CONTESTANTS: Mapping[str, Contestant] = MappingProxyType(
-    {name: contestant for name, contestant in _OURS.items() if _is_written(name)}
-    | {
+    {
+        "jsonl": Contestant("**this package**, JSON lines", "operators:fetch_jsonl"),
+        "csv": Contestant("**this package**, CSV", "operators:fetch_csv"),
+        "parquet": Contestant("**this package**, Parquet", "operators:fetch_parquet"),
         "http_operator": Contestant("`HttpOperator`", "http_operator:fetch", sequential=True),
         "loop": Contestant("hand-written loop", "requests_loop:fetch", sequential=True),
         "dlt": Contestant("dlt", "dlt_pipeline:fetch", sequential=True),
@@ -59,3 +45,5 @@ CONTESTANTS: Mapping[str, Contestant] = MappingProxyType(
         "floor": Contestant("bare fetch, least cost (the floor)", "floor:fetch", is_floor=True),
     }
 )
+#: Ours, by the format that they write.
+OURS = ("jsonl", "csv", "parquet")

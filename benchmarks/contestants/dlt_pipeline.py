@@ -5,22 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import dlt
-from dlt.sources.helpers.rest_client import RESTClient
+from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
-from requests import PreparedRequest, Request, Response
-from requests.auth import AuthBase
+from requests import Request, Response
 
 from benchmarks.jobs import Job
-from benchmarks.nxcloud import Kind, signed_headers
-
-
-class _SigningAuth(AuthBase):
-    def __init__(self, kind: Kind) -> None:
-        self._kind = kind
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        request.headers.update(signed_headers(self._kind, request.body or b""))
-        return request
+from benchmarks.nxcloud import SigningAuth
 
 
 class _Paginator(BasePaginator):
@@ -37,7 +27,8 @@ class _Paginator(BasePaginator):
         self._has_next_page = len(data or []) == self._page_size
 
     def update_request(self, request: Request) -> None:
-        request.json = {**request.json, "page": self._page}
+        body: Any = request.json
+        request.json = {**body, "page": self._page}
 
 
 def fetch(job: Job) -> None:
@@ -45,7 +36,7 @@ def fetch(job: Job) -> None:
     kind = job.kind
     client = RESTClient(
         job.url,
-        auth=_SigningAuth(kind),
+        auth=SigningAuth(kind),
         paginator=_Paginator(kind.page_size),
         data_selector=".".join(kind.data_path),
     )

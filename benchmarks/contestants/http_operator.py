@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.providers.http.operators.http import HttpOperator
-from requests import PreparedRequest, Response
-from requests.auth import AuthBase
+from requests import Response
 
 from benchmarks.jobs import Job
-from benchmarks.nxcloud import CALL_CENTER, DID, Kind, signed_headers
+from benchmarks.nxcloud import CALL_CENTER, DID, SigningAuth
 
 
-class _SigningAuth(AuthBase):
-    kind: ClassVar[Kind]
-
+class _CallCenterAuth(SigningAuth):
     def __init__(self, login: str, password: str) -> None:
-        """Take what the hook hands over: the Connection's login and password."""
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        request.headers.update(signed_headers(self.kind, request.body or b""))
-        return request
+        super().__init__(CALL_CENTER)
 
 
-class _CallCenterAuth(_SigningAuth):
-    kind = CALL_CENTER
+class _DidAuth(SigningAuth):
+    def __init__(self, login: str, password: str) -> None:
+        super().__init__(DID)
 
 
-class _DidAuth(_SigningAuth):
-    kind = DID
-
-
-_AUTHS: dict[str, type[_SigningAuth]] = {"call_center": _CallCenterAuth, "did": _DidAuth}
+_AUTHS: dict[str, type[SigningAuth]] = {"call_center": _CallCenterAuth, "did": _DidAuth}
 
 
 def fetch(job: Job) -> None:
@@ -42,7 +32,8 @@ def fetch(job: Job) -> None:
     def next_page(response: Response) -> dict[str, Any] | None:
         if len(kind.records(response.json())) < kind.page_size:
             return None
-        asked = json.loads(response.request.body or b"")
+        body: Any = response.request.body
+        asked = json.loads(body)
         return {"data": json.dumps({**asked, "page": asked["page"] + 1})}
 
     def all_records(responses: list[Response]) -> list[dict[str, Any]]:

@@ -90,7 +90,7 @@ def extract(server: Emulator, endpoint: Endpoint, *interval: int, **options: Any
 
 
 def lines_of(extraction: Extraction) -> list[bytes]:
-    lines = sorted(line for batch in extraction.batches() for line in batch)
+    lines = sorted(line for block in extraction.blocks() for line in block.splitlines(keepends=True))
     assert extraction.records == len(lines)
     return lines
 

@@ -165,13 +165,13 @@ class TestAllRecords:
         outgoing = [call for call in calls if call["callType"] == 1]
         assert extract(server, DID_CDR, filters={"call_type": "outgoing"}) == lines_for(server, DID_CDR, outgoing)
 
-    def test_in_lists_of_bounded_size(self, emulator: StartEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(scanning, "BATCH_BYTES", 10_000)
+    def test_in_blocks_of_bounded_size(self, emulator: StartEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(scanning, "BLOCK_BYTES", 10_000)
         server = emulator(call_center_per_day=300)
         with extraction_of(server, CALL_CENTER_CDR) as extraction:
-            batches = list(extraction.batches())
-        assert len(batches) > 10
-        assert all(sum(map(len, batch)) < 20_000 for batch in batches)
+            blocks = list(extraction.blocks())
+        assert len(blocks) > 10
+        assert all(len(block) < 20_000 and block.endswith(b"\n") for block in blocks)
 
     @each_kind
     def test_through_temporary_files_without_a_name(
@@ -320,7 +320,7 @@ class TestFailures:
         server = emulator(call_center_per_day=250, did_per_day=250)
         server.add_fault(Fault("status", page=page, times=None))
         with extraction_of(server, endpoint, page_size=100) as extraction, pytest.raises(errors.NXCloudServerError):
-            list(extraction.batches())
+            list(extraction.blocks())
         assert extraction.records == 0
 
     def test_in_a_later_window_come_after_the_records_before_it(self, emulator: StartEmulator) -> None:
@@ -330,7 +330,7 @@ class TestFailures:
             extraction_of(server, CALL_CENTER_CDR, window=2 * HOUR, max_concurrency=1) as extraction,
             pytest.raises(errors.NXCloudServerError),
         ):
-            list(extraction.batches())
+            list(extraction.blocks())
         assert 0 < extraction.records < 100
 
     def test_a_rate_limit_beyond_the_budget_does_not_wait_for_the_other_pages(self, emulator: StartEmulator) -> None:
@@ -366,7 +366,7 @@ class TestEnd:
         def consume() -> None:
             start = DAY_START - 10 * 86_400
             with extraction_of(server, endpoint, start, DAY_END, window=HOUR, page_size=50) as extraction:
-                next(extraction.batches())
+                next(extraction.blocks())
                 raise error
 
         with pytest.raises(error):
@@ -379,8 +379,8 @@ class TestEnd:
 
         def records() -> Iterator[bytes]:
             with extraction_of(server, CALL_CENTER_CDR, window=HOUR, page_size=10) as extraction:
-                for batch in extraction.batches():
-                    yield from batch
+                for block in extraction.blocks():
+                    yield from block.splitlines()
 
         generator = records()
         next(generator)
@@ -403,7 +403,7 @@ class TestEnd:
             extraction_of(server, CALL_CENTER_CDR, window=HOUR, page_size=10, requests_per_second=rate) as extraction,
             ThreadPoolExecutor(1) as reader,
         ):
-            future = reader.submit(lambda: list(extraction.batches()))
+            future = reader.submit(lambda: list(extraction.blocks()))
             wait_until(lambda: len(server.requests) >= 1)
             wait_until(lambda: any(request.status for request in server.requests))
             left = time.monotonic()
@@ -421,29 +421,29 @@ class TestEnd:
         with extraction_of(
             server, CALL_CENTER_CDR, *morning, window=HOUR, page_size=2, max_concurrency=4
         ) as extraction:
-            next(extraction.batches())
+            next(extraction.blocks())
             wait_until(lambda: len(server.requests) >= 10 + 3 * seed)
         self.assert_quiet(server, time.monotonic())
 
     def test_in_the_middle_of_a_window(self, emulator: StartEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(scanning, "BATCH_BYTES", 1)
+        monkeypatch.setattr(scanning, "BLOCK_BYTES", 1)
         with extraction_of(emulator(call_center_per_day=50), CALL_CENTER_CDR) as extraction:
-            batches = extraction.batches()
-            next(batches)
+            blocks = extraction.blocks()
+            next(blocks)
             extraction.close()
             with pytest.raises(CancelledError):
-                next(batches)
+                next(blocks)
 
     def test_twice_is_as_good_as_once(self, emulator: StartEmulator) -> None:
         with extraction_of(emulator(), CALL_CENTER_CDR) as extraction:
             extraction.close()
             with pytest.raises(CancelledError):
-                list(extraction.batches())
+                list(extraction.blocks())
 
 
 def test_progress_is_logged(emulator: StartEmulator, monkeypatch: pytest.MonkeyPatch, logs: Ear) -> None:
     monkeypatch.setattr(extraction, "PROGRESS_SECONDS", 0.01)
     server = emulator(call_center_per_day=250, latency=0.05)
     assert len(extract(server, CALL_CENTER_CDR)) == 250
-    assert logs.heard("call_center_cdr: 0 pages, 0 records read (0 records/s), 0 written; 1 requests in flight") >= 1
+    assert logs.heard("call_center_cdr: 0 pages, 0 records read (0 records/s), 0 proven; 1 requests in flight") >= 1
     assert logs.heard("250 records read") >= 1

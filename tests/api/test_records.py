@@ -51,7 +51,7 @@ numbers = st.from_regex(r"-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,25})?([eE][+-]?[0-9]{
 
 def row_of(kind: str, record: bytes, reader: RecordReader | None = None) -> dict[str, Any]:
     names = [field.name for field in FIELDS[kind]] + ["_extra"]
-    columns = (reader or READERS[kind]).columns([record + b"\n"])
+    columns = (reader or READERS[kind]).columns(record)
     return {name: value for name, (value,) in zip(names, columns, strict=True)}
 
 
@@ -285,6 +285,11 @@ class TestRows:
         assert "8520" not in str(caught.value)
         assert "yes" not in str(caught.value)
 
+    @pytest.mark.parametrize("value", ['"0.5"', '""', "true", "[1]", '{"amount":1}'])
+    def test_money_must_be_a_number(self, value: str) -> None:
+        with pytest.raises(RecordValueError, match="Field callPrice of record 7 is no decimal: it is not a number"):
+            row_of(DID, b'{"id":7,"callPrice":%b}' % value.encode())
+
     def test_a_record_without_key_is_told_of_too(self) -> None:
         with pytest.raises(RecordValueError, match="Field callDuration of a record without key is no integer"):
             row_of(CC, b'{"callDuration":"x"}')
@@ -301,17 +306,17 @@ class TestRows:
     def test_in_a_batch_the_culprit_is_named(self) -> None:
         batch = [b'{"callId":"c-%d","callDuration":%b}\n' % (i, b"1.5" if i == 7 else b"1") for i in range(9)]
         with pytest.raises(RecordValueError, match="record 'c-7'"):
-            READERS[CC].columns(batch)
+            READERS[CC].columns(b"".join(batch))
 
     def test_of_a_batch_each_record_keeps_what_is_its_own(self) -> None:
         batch = [b'{"callId":"a"}\n', b'{"new":1.50,"callId":"b"}\n', b"{}\n"]
-        columns = READERS[CC].columns(batch)
+        columns = READERS[CC].columns(b"".join(batch))
         assert columns[7] == ["a", "b", None]
         assert columns[-1] == [None, '{"new":1.50}', None]
 
     @each_kind
     def test_no_record_at_all(self, endpoint: Endpoint) -> None:
-        assert READERS[endpoint.kind].columns([]) == [[]] * (len(FIELDS[endpoint.kind]) + 1)
+        assert READERS[endpoint.kind].columns(b"") == [[]] * (len(FIELDS[endpoint.kind]) + 1)
 
 
 @pytest.mark.parametrize("kind", [CC, DID])

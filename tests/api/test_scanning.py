@@ -53,7 +53,7 @@ def assert_incomplete(server: Emulator, endpoint: Endpoint, max_requests: int, *
         extraction_of(server, endpoint, page_size=PAGE, **options) as extraction,
         pytest.raises(NXCloudIncompleteResultError) as caught,
     ):
-        list(extraction.batches())
+        list(extraction.blocks())
     assert caught.value.endpoint == endpoint.kind
     assert f"{MAX_SCANS} scans" in str(caught.value)
     assert extraction.records == 0

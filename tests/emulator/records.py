@@ -19,6 +19,8 @@ _HOUR_WEIGHTS = (1, 1, 1, 1, 1, 1, 2, 4, 12, 30, 34, 30, 16, 20, 32, 34, 32, 28,
 _HOUR_EDGE_SHARE = 0.02
 _MANY_DIGITS = Decimal("0.1234567890123456789")
 _TINY = Decimal("1E-7")
+_SCALE = Decimal("1E-19")  # the service has no more decimals than its readers
+_MINUTE_SCALE = Decimal("0.0001")
 
 
 class _Country(NamedTuple):
@@ -238,7 +240,7 @@ def _did_cdr(rng: Random, index: int, record_id: int, start: int, zone: ZoneInfo
         "feeType": fee_type,
         "feeDurationMinute": minutes,
         "callPriceUnit": price,
-        "callPrice": price * minutes,
+        "callPrice": _at_most(_SCALE, price * minutes),
         "endDirection": direction,
         "endReason": reason,
         "endReasonName": reason_name,
@@ -252,7 +254,13 @@ def _did_cdr(rng: Random, index: int, record_id: int, start: int, zone: ZoneInfo
 def _billed_minutes(fee_type: int, seconds: int) -> Decimal:
     if fee_type == 0:
         return Decimal(-(-seconds // 60))
-    return Decimal(seconds) / 60
+    return _at_most(_MINUTE_SCALE, Decimal(seconds) / 60)
+
+
+def _at_most(scale: Decimal, value: Decimal) -> Decimal:
+    """Return a value rounded where it has more decimals than `scale`, else with those that it has."""
+    rounded = value.quantize(scale)
+    return value if value == rounded else rounded
 
 
 def _address(rng: Random) -> str:

@@ -7,9 +7,10 @@ import gzip
 import inspect
 import json
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ DAY_AFTER = datetime.fromtimestamp(DAY_END, ZONE)
 Record = dict[str, Any]
 Totals = dict[str, dict[str, Any]]
 Start = Callable[..., Emulator]
-Run = Callable[[str, datetime], Any]
+Run = Callable[..., Any]
 
 
 @pytest.fixture
@@ -66,10 +67,10 @@ def run(database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
     monkeypatch.setenv("NXCLOUD_OUTPUT_ROOT", str(tmp_path))
 
-    def run(dag_id: str, end: datetime) -> Any:
+    def run(dag_id: str, end: datetime, **options: Any) -> Any:
         dag = load(EXAMPLE_DAGS / f"{dag_id}.py").dags[dag_id]
         in_airflow_3 = "logical_date" in inspect.signature(dag.test).parameters
-        return dag.test(**{"logical_date" if in_airflow_3 else "execution_date": end})
+        return dag.test(**{"logical_date" if in_airflow_3 else "execution_date": end}, **options)
 
     return run
 
@@ -219,6 +220,42 @@ def test_cdr_to_xcom(start: Start, run: Run, airflow_log: Callable[[], str]) -> 
     assert summary["talk_seconds"] == sum(record["callDuration"] for record in records)
     assert_same_money(summary["cost"], money(records, "totalCustomerPrice"))
     assert_no_number(airflow_log(), records, "caller", "callee")
+
+
+def test_cdr_backfill(start: Start, run: Run, airflow_log: Callable[[], str]) -> None:
+    server = start(call_center_per_day=150)
+    days = [DAY + timedelta(days=number) for number in range(4)]
+    dag_run = run("nxcloud_cdr_backfill", DAY_AFTER, run_conf={"start": str(days[0]), "end": str(days[-1])})
+
+    assert set(states(dag_run).values()) == {"success"}
+    records = server.call_center_cdrs(DAY_START, DAY_START + 3 * 86_400)
+    collected = result(dag_run, "collect")
+    assert [f"date={day}" for day in days[:-1]] == [Path(path).parent.name for path in collected["objects"]]
+    assert collected["records"] == len(records) == 450
+    lines = [line for path in collected["objects"] for line in gzip.decompress(Path(path).read_bytes()).splitlines()]
+    assert sorted(lines) == sorted(server.json_of("call_center", record) for record in records)
+    assert_no_number(airflow_log(), records, "caller", "callee")
+    mapped = [ti for ti in dag_run.get_task_instances() if ti.task_id == "fetch"]
+    assert sorted(ti.rendered_map_index for ti in mapped) == [f"{day}T00:00:00+08:00" for day in days[:-1]]
+
+
+def test_cdr_taskflow(start: Start, run: Run, airflow_log: Callable[[], str]) -> None:
+    server = start(call_center_per_day=600, did_per_day=600)
+    dag_run = run("nxcloud_cdr_taskflow", DAY_AFTER)
+
+    assert set(states(dag_run).values()) == {"success"}
+    did = server.did_cdrs(DAY_START, DAY_END)
+    costs = result(dag_run, "cost_by_country")
+    assert list(costs) == sorted({record["countryName"] for record in did})
+    assert_same_money(str(sum(map(Decimal, costs.values()))), money(did, "callPrice"))
+    missed = [
+        record
+        for record in server.call_center_cdrs(DAY_START, DAY_END)
+        if record["direction"] == 0 and not record["answered"]
+    ]
+    hours = Counter(f"{datetime.fromtimestamp(record['startTime'] / 1000, ZONE):%H}:00" for record in missed)
+    assert result(dag_run, "missed_by_hour") == hours
+    assert_no_number(airflow_log(), missed, "caller", "callee")
 
 
 @pytest.mark.parametrize("kind", ["did", "call_center"])

@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import json
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -24,13 +26,14 @@ from airflow.providers.common.compat.sdk import (
     ObjectStoragePath,
 )
 
+from airflow_provider_nxcloud import __version__
 from airflow_provider_nxcloud.api.errors import NXCloudError
 from airflow_provider_nxcloud.operators.cdr import (
     NXCloudCallCenterCdrOperator,
     NXCloudCdrOperator,
     NXCloudDidCdrOperator,
 )
-from tests.conftest import DAY, DAY_END, DAY_START, ZONE
+from tests.conftest import DAY, DAY_END, DAY_START, ZONE, wait_until
 from tests.emulator import Emulator, Fault, generate_call_center_cdrs, generate_did_cdrs
 
 HOUR = 3600
@@ -85,7 +88,7 @@ def test_a_day_is_written_exactly(kind: str, count: int, emulator: Start, connec
     manifest: Any = operator(kind, output_path=str(tmp_path)).execute({})
     assert Counter(written(manifest).splitlines()) == lines_of(server, kind)
     assert manifest["records"] == count
-    assert manifest["requests"] == len(server.requests)
+    wait_until(lambda: manifest["requests"] == len(server.requests))
     assert (manifest["interval_start"], manifest["interval_end"]) == (
         "2026-03-16T16:00:00Z",
         "2026-03-17T16:00:00Z",
@@ -147,7 +150,7 @@ def csv_row(kind: str, record: dict[str, Any]) -> dict[str, str]:
 
 
 @KINDS
-@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".csv", ".csv.gz"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet"])
 def test_a_repeated_run_gives_the_same_bytes(
     kind: str, suffix: str, emulator: Start, connection: Connect, tmp_path: Path
 ) -> None:
@@ -330,6 +333,48 @@ def test_a_mistake_is_refused_before_the_first_request(
     with pytest.raises(AirflowFailException, match=message):
         operator(kind, **{"output_path": str(tmp_path), **options}).execute({})
     assert server.requests == []
+
+
+@KINDS
+def test_parquet_without_pyarrow_is_refused_before_the_first_request(
+    kind: str, emulator: Start, connection: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = server_of(emulator, 1)
+    connection(server)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(AirflowFailException, match=r"airflow-provider-nxcloud\[parquet\]"):
+        operator(kind, output_path=str(tmp_path / "day.parquet")).execute({})
+    assert server.requests == []
+
+
+@KINDS
+def test_a_value_that_does_not_fit_leaves_the_earlier_object(
+    kind: str, emulator: Start, connection: Connect, tmp_path: Path, temporary_folder: Path
+) -> None:
+    money = "totalCustomerPrice" if kind == "call_center" else "callPrice"
+    records = {"call_center": generate_call_center_cdrs, "did": generate_did_cdrs}[kind](DAY, 3)
+    good = emulator(**{kind: records})
+    connection(good)
+    for suffix in ("csv", "csv.gz", "parquet"):
+        path = tmp_path / f"day.{suffix}"
+        operator(kind, output_path=str(path)).execute({})
+        before = path.read_bytes()
+        connection(emulator(**{kind: [record | {money: Decimal("1E-20")} for record in records]}))
+        with pytest.raises(AirflowFailException, match=f"Field {money} of record"):
+            operator(kind, output_path=str(path)).execute({})
+        assert path.read_bytes() == before
+        connection(good)
+
+
+@KINDS
+def test_a_parquet_file_tells_its_interval(kind: str, emulator: Start, connection: Connect, tmp_path: Path) -> None:
+    connection(server_of(emulator, 3))
+    manifest: Any = operator(kind, output_path=str(tmp_path), output_format="parquet").execute({})
+    metadata = pq.read_metadata(manifest["path"]).metadata
+    for name in ("kind", "interval_start", "interval_end"):
+        assert metadata[f"nxcloud.{name}".encode()].decode() == manifest[name]
+    assert metadata[b"nxcloud.provider_version"].decode() == __version__
+    assert (manifest["format"], manifest["compression"]) == ("parquet", "zstd")
 
 
 @KINDS

@@ -1,24 +1,12 @@
-"""Formats: what a path's suffix says, and what is written."""
+"""Formats: what is chosen by the path's suffix, by the explicit choices, and by both."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import json
+import sys
 
 import pytest
 
-from airflow_provider_nxcloud.api.records import RecordReader, RecordValueError
-from airflow_provider_nxcloud.storage.formats import OutputFormat, output_format, record_writer, suffix_format
-from tests.conftest import ZONE
-
-
-def written(output: OutputFormat, *records: bytes, kind: str = "call_center_cdr") -> bytes:
-    file = io.BytesIO()
-    with record_writer(file, output, RecordReader(kind, ZONE)) as writer:
-        writer.write([record + b"\n" for record in records])
-    return file.getvalue()
+from airflow_provider_nxcloud.storage.formats import OutputFormat, output_format, suffix_format
 
 
 @pytest.mark.parametrize(
@@ -28,6 +16,7 @@ def written(output: OutputFormat, *records: bytes, kind: str = "call_center_cdr"
         ("/landing/day.JSONL.gz", OutputFormat("jsonl", "gzip")),
         ("s3://bucket/day.csv", OutputFormat("csv", None)),
         ("s3://bucket/day.csv.gz", OutputFormat("csv", "gzip")),
+        ("s3://bucket/day.parquet", OutputFormat("parquet", "zstd")),
         ("s3://bucket/cdr", None),
         ("s3://bucket/v1.2/cdr/", None),
         ("s3://jsonl", None),
@@ -38,60 +27,61 @@ def test_suffix(path: str, expected: OutputFormat | None) -> None:
     assert suffix_format(path) == expected
 
 
-@pytest.mark.parametrize("name", ["day.json", "day.gz", "day.txt", "day.ndjson", "day.csv.zip"])
+@pytest.mark.parametrize("name", ["day.json", "day.gz", "day.txt", "day.ndjson", "day.csv.zip", "day.parquet.gz"])
 def test_a_foreign_suffix_is_no_folder(name: str) -> None:
-    with pytest.raises(ValueError, match=r"\.jsonl\.gz"):
+    with pytest.raises(ValueError, match=r"\.jsonl, \.jsonl\.gz, \.csv, \.csv\.gz, \.parquet$"):
         suffix_format(f"/landing/{name}")
 
 
-def test_the_default_is_plain_json_lines() -> None:
-    assert output_format("/landing", None, None) == OutputFormat("jsonl", None)
-    assert output_format("/landing", "csv", "gzip").suffix == ".csv.gz"
-    assert output_format("/landing/day.csv.gz", "csv", "gzip") == OutputFormat("csv", "gzip")
-
-
-def test_json_lines_are_the_records_as_they_came() -> None:
-    record = b'{"callId":"a","totalCustomerPrice":1E-7,"new":{"x":[1.0]}}'
-    assert written(OutputFormat("jsonl", None), record, record) == record + b"\n" + record + b"\n"
-    assert gzip.decompress(written(OutputFormat("jsonl", "gzip"), record)) == record + b"\n"
-
-
-def test_csv_keeps_every_digit_and_every_unknown_field() -> None:
-    record = (
-        b'{"callId":"=1+1","agentNickName":"a \\"b\\", c\\nd","totalCustomerPrice":1E-7,"startTime":0,'
-        b'"new":0.10,"more":{"x":[1.0]}}'
-    )
-    (row,) = csv.DictReader(io.StringIO(written(OutputFormat("csv", None), record).decode(), newline=""))
-    assert row["callId"] == "=1+1"
-    assert row["agentNickName"] == 'a "b", c\nd'
-    assert row["totalCustomerPrice"] == "0.0000001"
-    assert row["startTime"] == ""
-    assert row["_extra"] == '{"new":0.10,"more":{"x":[1.0]}}'
-
-
-def test_csv_money_keeps_more_digits_than_a_float() -> None:
-    record = b'{"id":1,"callPrice":0.1234567890123456789,"callPriceUnit":2}'
-    content = written(OutputFormat("csv", None), record, kind="did_cdr").decode()
-    (row,) = csv.DictReader(io.StringIO(content, newline=""))
-    assert (row["callPrice"], row["callPriceUnit"]) == ("0.1234567890123456789", "2")
+@pytest.mark.parametrize(
+    ("path", "name", "compression", "expected"),
+    [
+        ("/landing", None, None, OutputFormat("jsonl", None)),
+        ("/landing", None, "none", OutputFormat("jsonl", None)),
+        ("/landing", None, "gzip", OutputFormat("jsonl", "gzip")),
+        ("/landing", "csv", None, OutputFormat("csv", None)),
+        ("/landing", "csv", "gzip", OutputFormat("csv", "gzip")),
+        ("/landing", "parquet", None, OutputFormat("parquet", "zstd")),
+        ("/landing", "parquet", "zstd", OutputFormat("parquet", "zstd")),
+        ("/landing", "parquet", "snappy", OutputFormat("parquet", "snappy")),
+        ("/landing", "parquet", "gzip", OutputFormat("parquet", "gzip")),
+        ("/landing", "parquet", "none", OutputFormat("parquet", None)),
+        ("/landing/day.csv.gz", None, None, OutputFormat("csv", "gzip")),
+        ("/landing/day.csv.gz", "csv", "gzip", OutputFormat("csv", "gzip")),
+        ("/landing/day.csv", "csv", "none", OutputFormat("csv", None)),
+        ("/landing/day.parquet", None, "gzip", OutputFormat("parquet", "gzip")),
+        ("/landing/day.parquet", "parquet", "none", OutputFormat("parquet", None)),
+    ],
+)
+def test_what_is_chosen(path: str, name: str | None, compression: str | None, expected: OutputFormat) -> None:
+    output = output_format(path, name, compression)
+    assert output == expected
+    assert suffix_format(f"day{output.suffix}") in (output, OutputFormat("parquet", "zstd"))
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("path", "name", "compression", "message"),
     [
-        {"callDuration": "12025550100"},
-        {"callDuration": 1.5},
-        {"answered": 1},
-        {"startTime": "12025550100"},
-        {"startTime": 10**18},
-        {"caller": True},
-        {"caller": ["12025550100"]},
-        {"totalCustomerPrice": "12025550100 yuan"},
+        ("/landing", "xml", None, "output_format must be one of jsonl, csv, parquet, not 'xml'"),
+        ("/landing", None, "rar", "compression of jsonl must be one of none, gzip, not 'rar'"),
+        ("/landing", "csv", "zstd", "compression of csv must be one of none, gzip, not 'zstd'"),
+        ("/landing", "parquet", "lz4", "compression of parquet must be one of zstd, snappy, gzip, none, not 'lz4'"),
+        ("/landing/day.csv", "jsonl", None, "contradicts"),
+        ("/landing/day.csv", "parquet", None, "contradicts"),
+        ("/landing/day.parquet", "csv", None, "contradicts"),
+        ("/landing/day.csv", None, "gzip", "contradicts"),
+        ("/landing/day.csv.gz", None, "none", "contradicts"),
+        ("/landing/day.csv.gz", "jsonl", "gzip", "contradicts"),
     ],
 )
-def test_a_value_that_does_not_fit_names_record_and_field_but_not_itself(wrong: dict[str, object]) -> None:
-    record = json.dumps({"callId": "c-17", **wrong}).encode()
-    (field,) = wrong
-    with pytest.raises(RecordValueError, match=f"{field} of record 'c-17'") as raised:
-        written(OutputFormat("csv", None), record)
-    assert "12025550100" not in str(raised.value)
+def test_what_is_refused(path: str, name: str | None, compression: str | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        output_format(path, name, compression)
+
+
+@pytest.mark.parametrize("path", ["/landing", "/landing/day.parquet"])
+def test_parquet_without_pyarrow_names_the_extra(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(ValueError, match=r"airflow-provider-nxcloud\[parquet\]"):
+        output_format(path, "parquet", None)
+    assert output_format("/landing", "csv", None) == OutputFormat("csv", None)

@@ -1,0 +1,65 @@
+"""OpenLineage: from which endpoint to which object the records went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.openlineage.facet import (
+    Dataset,
+    OutputDataset,
+    OutputStatisticsOutputDatasetFacet,
+    SchemaDatasetFacet,
+    SchemaDatasetFacetFields,
+)
+
+from airflow_provider_nxcloud.api.records import EXTRA_FIELD, FIELDS, Field, FieldType
+from airflow_provider_nxcloud.api.transport import checked_base_url
+
+if TYPE_CHECKING:
+    from airflow_provider_nxcloud.api.endpoints import Endpoint
+
+TABULAR_FORMATS = ("csv", "parquet")
+_COLUMN_TYPES = {FieldType.EPOCH_MILLISECONDS: "timestamp", FieldType.LOCAL_TIME: "timestamp"}
+
+
+def input_dataset(gateway: str, endpoint: Endpoint) -> Dataset:
+    """
+    Return an endpoint as a dataset.
+
+    :param gateway: the gateway's URL, as the Connection has it
+    :param endpoint: kind of records
+    """
+    fields = [_described(field, field.type.value) for field in FIELDS[endpoint.kind]]
+    return Dataset(checked_base_url(gateway), endpoint.path, facets={"schema": SchemaDatasetFacet(fields)})
+
+
+def output_dataset(manifest: Mapping[str, Any]) -> OutputDataset:
+    """
+    Return a written object as a dataset.
+
+    :param manifest: as the operators return it
+    """
+    url = urlsplit(manifest["path"])
+    store = url.netloc.rpartition("@")[2]  # without the Airflow connection
+    return OutputDataset(
+        f"{url.scheme}://{store}" if store else "file",
+        url.path.lstrip("/") if store else url.path,
+        outputFacets={
+            "outputStatistics": OutputStatisticsOutputDatasetFacet(manifest["records"], manifest["bytes"], fileCount=1)
+        },
+        facets={"schema": SchemaDatasetFacet(list(_columns(manifest)))},
+    )
+
+
+def _columns(manifest: Mapping[str, Any]) -> Iterator[SchemaDatasetFacetFields]:
+    tabular = manifest["format"] in TABULAR_FORMATS
+    for field in FIELDS[manifest["kind"]]:
+        yield _described(field, _COLUMN_TYPES.get(field.type, field.type.value) if tabular else field.type.value)
+    if tabular:
+        yield _described(EXTRA_FIELD, EXTRA_FIELD.type.value)
+
+
+def _described(field: Field, type_name: str) -> SchemaDatasetFacetFields:
+    return SchemaDatasetFacetFields(field.name, type_name, field.meaning)

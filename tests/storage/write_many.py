@@ -1,0 +1,48 @@
+"""Write so many invented records in a process of its own, and tell the most memory that it held: see test_memory."""
+
+from __future__ import annotations
+
+import io
+import resource
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from airflow_provider_nxcloud.api.records import RecordReader
+from airflow_provider_nxcloud.storage.formats import output_format
+from airflow_provider_nxcloud.storage.writers import record_writer
+from tests.conftest import DAY, ZONE
+from tests.emulator import generate_call_center_cdrs
+from tests.emulator.encoding import encode
+
+BATCH_RECORDS = 400
+PATTERNS = 2000
+
+
+def batches(count: int) -> Iterator[list[bytes]]:
+    """Yield records that all differ, made from a few."""
+    patterns = [
+        encode(record | {"callId": "%s"}).encode().replace(b"%", b"%%").replace(b'"%%s"', b'"%032x"') + b"\n"
+        for record in generate_call_center_cdrs(DAY, PATTERNS)
+    ]
+    for start in range(0, count, BATCH_RECORDS):
+        yield [
+            patterns[number % PATTERNS] % (number * 0x9E3779B97F4A7C15)
+            for number in range(start, min(start + BATCH_RECORDS, count))
+        ]
+
+
+def main(name: str, compression: str, count: str, path: str) -> None:
+    """Write the records, and print the peak of resident memory in KiB."""
+    output = output_format("/landing", name, compression)
+    with (
+        io.FileIO(Path(path), "w") as file,
+        record_writer(file, output, RecordReader("call_center_cdr", ZONE)) as writer,
+    ):
+        for batch in batches(int(count)):
+            writer.write(b"".join(batch))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

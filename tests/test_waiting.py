@@ -1,0 +1,78 @@
+"""When the operators wait, how, and what for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+
+from airflow_provider_nxcloud import waiting
+from airflow_provider_nxcloud.operators.cdr import NXCloudDidCdrOperator
+from tests.conftest import DAY, DAY_END, DAY_START
+from tests.emulator import Emulator, generate_did_cdrs
+
+Connect = Callable[..., str]
+
+
+@pytest.fixture
+def server(emulator: Callable[..., Emulator], connection: Connect) -> Emulator:
+    server = emulator(did=generate_did_cdrs(DAY, 5))
+    connection(server)
+    return server
+
+
+def operator(**options: Any) -> NXCloudDidCdrOperator:
+    edges = {"interval_start": DAY_START, "interval_end": DAY_END}
+    return NXCloudDidCdrOperator(task_id="fetch", **{**edges, **options})
+
+
+def seconds_from_now(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("settle", [timedelta(0), timedelta(hours=1)])
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_what_has_settled_is_fetched_at_once(server: Emulator, settle: timedelta, deferrable: bool) -> None:
+    assert len(operator(settle=settle, deferrable=deferrable).execute({})) == 5
+
+
+def test_the_triggerer_waits_and_the_same_interval_is_fetched(server: Emulator) -> None:
+    end = int(datetime.now(UTC).timestamp())
+    task = operator(interval_start=end - 3600, interval_end=end, settle=timedelta(hours=1), deferrable=True)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute({})
+    path, parameters = deferred.value.trigger.serialize()
+    assert path.endswith("triggers.temporal.DateTimeTrigger")
+    assert 0 <= parameters["moment"].timestamp() - (end + 3600) < 1
+    assert deferred.value.kwargs == {"start": end - 3600, "end": end}
+    assert server.requests == []
+
+    resumed = operator(interval_start="moved", interval_end="elsewhere")
+    method = getattr(resumed, deferred.value.method_name)
+    assert len(method({}, None, start=DAY_START, end=DAY_END)) == 5
+
+
+def test_without_the_triggerer_the_task_gives_up_its_worker(server: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "airflow_version", "3.2.0")
+    rescheduling = pytest.importorskip("airflow.sdk.exceptions", reason="Airflow 3.2+").AirflowRescheduleException
+    end = seconds_from_now(60)
+    with pytest.raises(rescheduling) as raised:
+        operator(interval_end=end, settle=timedelta(0), deferrable=False).execute({})
+    assert raised.value.reschedule_date == end.replace(microsecond=0)
+
+
+def test_or_sleeps_where_airflow_cannot(server: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "airflow_version", "3.1.8")
+    end = seconds_from_now(2).replace(microsecond=0)
+    operator(interval_end=end, settle=timedelta(0), deferrable=False).execute({})
+    assert datetime.now(UTC) >= end
+
+
+@pytest.mark.parametrize("settle", [timedelta(seconds=-1), 3600, "1h"])
+def test_a_wrong_settle_is_named(server: Emulator, settle: Any) -> None:
+    with pytest.raises(AirflowFailException, match="settle must"):
+        operator(settle=settle).execute({})
+    assert server.requests == []
