@@ -29,7 +29,8 @@ class PageSequence:
     """
 
     def __init__(self, fetch: Callable[[int], Page], *, page_size: int, workers: Workers, concurrency: int) -> None:
-        self._fetch = fetch
+        #: Returns the page of a number.
+        self.fetch = fetch
         self._page_size = page_size
         self._workers = workers
         self._buffer = concurrency * PAGES_BUFFERED_PER_WORKER
@@ -74,7 +75,7 @@ class PageSequence:
     def _fetch_if_needed(self, number: int) -> Page | None:
         if self._last is not None and number > self._last:
             return None
-        page = self._fetch(number)
+        page = self.fetch(number)
         with self._lock:
             if page.records:
                 self._last_with_records = max(self._last_with_records, number)

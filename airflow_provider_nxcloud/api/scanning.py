@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import compress
@@ -76,6 +77,7 @@ class Scan:
         self._total: int | None = None
         self._ended_on: int | None = None
         self._previous_keys: Sequence[str | int | None] = ()
+        self._last_page: tuple[int, Sequence[str | int | None]] | None = None
         self._keys = _KeyLedger()
         self._spool = _new_spool()
 
@@ -88,7 +90,7 @@ class Scan:
                 return
             self._keep(page)
             progress(len(page.records))
-        self.flaw = self._flaw_of_all(pages)
+        self.flaw = self._flaw_of_all(pages) or self._flaw_of_tail(pages)
 
     def _flaw_of(self, page: Page) -> str | None:
         count = len(page.records)
@@ -111,8 +113,11 @@ class Scan:
         self._total = page.total_records
         self._rows += count
         self._previous_keys = page.keys
-        if page.total_records is None and count < self._page_size:
-            self._ended_on = self._pages
+        if page.total_records is None:
+            if count:
+                self._last_page = self._pages, page.keys
+            if count < self._page_size and self._ended_on is None:
+                self._ended_on = self._pages
         self._keys.add([key for key in page.keys if key is not None])
         try:
             selected = self.window.select(page.starts)
@@ -130,6 +135,20 @@ class Scan:
             return f"{self._rows} records were read of a total of {self._total}"
         if self._total is None and pages.last_with_records > (self._ended_on or 0):
             return f"page {self._ended_on} was short, but page {pages.last_with_records} holds records"
+        return None
+
+    def _flaw_of_tail(self, pages: PageSequence) -> str | None:
+        """
+        Read the last page with records once more, where no total tells that the set rested.
+
+        Pages side by side may be read out of order: a record that was put in after a later page was read, and before
+        an earlier one, has pushed another one out of both. It has moved the last page, too.
+        """
+        if self._last_page is None or self._ended_on == 1:
+            return None
+        number, keys = self._last_page
+        if Counter(pages.fetch(number).keys) != Counter(keys):
+            return f"page {number} changed while the others were read"
         return None
 
     def repeated_keys(self) -> set[int]:

@@ -443,6 +443,7 @@ class TestEnd:
 
 def test_progress_is_logged(emulator: StartEmulator, monkeypatch: pytest.MonkeyPatch, logs: Ear) -> None:
     monkeypatch.setattr(extraction, "PROGRESS_SECONDS", 0.01)
+    monkeypatch.setattr(extraction, "POLL_SECONDS", 0.01)
     server = emulator(call_center_per_day=250, latency=0.05)
     assert len(extract(server, CALL_CENTER_CDR)) == 250
     assert logs.heard("call_center_cdr: 0 pages, 0 records read (0 records/s), 0 proven; 1 requests in flight") >= 1

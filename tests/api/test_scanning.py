@@ -24,7 +24,7 @@ from tests.api.conftest import (
     records_of_day,
     server_records,
 )
-from tests.conftest import DAY_START
+from tests.conftest import DAY_END, DAY_START
 from tests.emulator import Emulator, Fault
 
 StartEmulator = Callable[..., Emulator]
@@ -237,9 +237,9 @@ class TestWithoutEnd:
 class TestWhatOneReadingCannotShow:
     """The limits that the documentation names, and that ``consistency="double"`` is for."""
 
-    def test_a_last_call_center_page_cut_short(self, emulator: StartEmulator) -> None:
+    def test_a_last_call_center_page_that_is_always_cut_short(self, emulator: StartEmulator) -> None:
         server = server_of(emulator, CALL_CENTER_CDR)
-        server.add_fault(Fault("short_page", page=LAST))
+        server.add_fault(Fault("short_page", page=LAST, times=None))
         assert len(extract(server, CALL_CENTER_CDR)) == 349
 
     def test_a_call_center_record_that_goes_from_a_page_already_read(self, emulator: StartEmulator) -> None:
@@ -255,6 +255,22 @@ class TestWhatOneReadingCannotShow:
         server.add_fault(Fault("insert", page=LAST, record=oldest))
         lines = extract(server, DID_CDR, page_size=PAGE, max_concurrency=1)
         assert len({*server_records(server, DID_CDR)} - {*lines}) == 1
+
+
+class TestLastPageReadOnceMore:
+    def test_a_last_page_cut_short_once(self, emulator: StartEmulator) -> None:
+        server = server_of(emulator, CALL_CENTER_CDR)
+        server.add_fault(Fault("short_page", page=LAST))
+        assert extract(server, CALL_CENTER_CDR) == server_records(server, CALL_CENTER_CDR)
+
+    def test_a_record_put_in_between_pages_that_are_read_out_of_order(self, emulator: StartEmulator) -> None:
+        server = server_of(emulator, CALL_CENTER_CDR, 346)
+        newest_first = sorted(server.call_center_cdrs(DAY_START, DAY_END), key=lambda call: -call["startTime"])
+        late = {**newest_first[195], "callId": "late"}
+        server.add_fault(Fault("latency", page=20, seconds=0.3))  # meanwhile the others are read, up to the last one
+        server.add_fault(Fault("insert", page=20, record=late))
+        assert extract(server, CALL_CENTER_CDR, page_size=10) == server_records(server, CALL_CENTER_CDR)
+        assert len(server.call_center_cdrs(DAY_START, DAY_END)) == 347
 
 
 class TestRepeatedKeys:
