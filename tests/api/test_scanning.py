@@ -267,8 +267,10 @@ class TestLastPageReadOnceMore:
         server = server_of(emulator, CALL_CENTER_CDR, 346)
         newest_first = sorted(server.call_center_cdrs(DAY_START, DAY_END), key=lambda call: -call["startTime"])
         late = {**newest_first[195], "callId": "late"}
-        server.add_fault(Fault("latency", page=20, seconds=0.3))  # meanwhile the others are read, up to the last one
-        server.add_fault(Fault("insert", page=20, record=late))
+        # The page is asked for twice; meanwhile the others are read, up to the last one.
+        server.add_fault(Fault("latency", page=20, seconds=0.3))
+        server.add_fault(Fault("status", page=20, status=503))
+        server.add_fault(Fault("insert", page=20, after=1, record=late))
         assert extract(server, CALL_CENTER_CDR, page_size=10) == server_records(server, CALL_CENTER_CDR)
         assert len(server.call_center_cdrs(DAY_START, DAY_END)) == 347
 
