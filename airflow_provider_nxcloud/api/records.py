@@ -199,18 +199,17 @@ class RecordReader:
 
     def with_decimals(self, record: bytes) -> dict[str, Any]:
         """Return a record as it came, numbers with a fraction and all money as ``Decimal``."""
-        values = self._decode_exact(record)
-        for name in self._decimals:
-            if type(values.get(name)) is int:
-                values[name] = Decimal(values[name])
-        return values
+        return self._with_money(self._decode_exact(record), Decimal)
 
     def with_texts(self, record: bytes) -> dict[str, Any]:
         """Return a record as it came, numbers with a fraction and all money as text, digit for digit."""
-        values = self._decode_texts(record)
+        return self._with_money(self._decode_texts(record), str)
+
+    def _with_money(self, values: dict[str, Any], of_integer: Callable[[int], Any]) -> dict[str, Any]:
+        """Give whole amounts the type that the decoder gave the others."""
         for name in self._decimals:
             if type(values.get(name)) is int:
-                values[name] = str(values[name])
+                values[name] = of_integer(values[name])
         return values
 
     def columns(self, block: bytes) -> list[list[Any]]:
