@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_nxcloud.operators.base import NXCloudCdrOperator
 from airflow_provider_nxcloud.operators.cdr import (
     NXCloudCallCenterCdrOperator,
-    NXCloudCdrOperator,
     NXCloudDidCdrOperator,
 )
 from benchmarks.jobs import Job

@@ -28,9 +28,9 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_nxcloud import __version__
 from airflow_provider_nxcloud.api.errors import NXCloudError
+from airflow_provider_nxcloud.operators.base import NXCloudCdrOperator
 from airflow_provider_nxcloud.operators.cdr import (
     NXCloudCallCenterCdrOperator,
-    NXCloudCdrOperator,
     NXCloudDidCdrOperator,
 )
 from tests.conftest import DAY, DAY_END, DAY_START, ZONE, wait_until
