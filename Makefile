@@ -63,6 +63,12 @@ test-clouds: $(UV)  ## run the storage tests against stand-ins of Azure and Goog
 	npm install --silent --no-audit --no-fund --prefix $(WORK)/clouds azurite@3.35.0
 	PATH="$(WORK)/clouds/node_modules/.bin:$$PATH" $(WORK)/clouds/bin/python -m pytest tests/clouds
 
+$(WORK)/system/venv/ready: $(UV) pyproject.toml constraints.txt
+	$(UV) venv --quiet --clear --python $(PYTHON) $(WORK)/system/venv
+	$(UV) pip install --quiet --python $(WORK)/system/venv/bin/python --constraint constraints.txt \
+		--editable '.[parquet,s3]' --group system apache-airflow==$(AIRFLOW)
+	touch $@
+
 .PHONY: docs
 docs: $(VENV)/ready  ## write the generated pages
 	$(BIN)/python docs/generate_fields.py
