@@ -1,0 +1,1 @@
+"""Tests of whole Airflow deployments on loopback: `make system`."""
