@@ -125,7 +125,7 @@ class Endpoint(ABC):
 # are in C, and together faster than any one that returns both.
 
 
-class _CallCenterFacts(msgspec.Struct, rename="camel"):
+class _CallCenterFacts(msgspec.Struct, rename="camel", gc=False):
     call_id: str | int | None = None
     start_time: int | None = None
 
@@ -209,7 +209,7 @@ class CallCenterCdrEndpoint(Endpoint):
         return [record.call_id or None for record in self._decode_array(records)]
 
 
-class _DidFacts(msgspec.Struct, rename="camel"):
+class _DidFacts(msgspec.Struct, rename="camel", gc=False):
     id: str | int | None = None
     start_time: str | None = None
 

@@ -41,8 +41,8 @@ CONTESTANTS: Mapping[str, Contestant] = MappingProxyType(
         "http_operator": Contestant("`HttpOperator`", "http_operator:fetch", sequential=True),
         "loop": Contestant("hand-written loop", "requests_loop:fetch", sequential=True),
         "dlt": Contestant("dlt", "dlt_pipeline:fetch", sequential=True),
-        "plain_floor": Contestant("bare fetch, `Session.post`", "floor:fetch_plainly", is_floor=True),
-        "floor": Contestant("bare fetch, least cost (the floor)", "floor:fetch", is_floor=True),
+        "floor": Contestant("bare fetch (the floor)", "floor:fetch", is_floor=True),
+        "prepared_floor": Contestant("bare fetch, prepared by hand", "floor:fetch_prepared", is_floor=True),
     }
 )
 #: Ours, by the format that they write.

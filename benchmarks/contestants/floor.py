@@ -17,7 +17,7 @@ from benchmarks.nxcloud import signed_headers
 _TIMEOUT = 30
 
 
-def fetch(job: Job) -> None:
+def fetch_prepared(job: Job) -> None:
     """Fetch at the least cost that ``requests`` allows: prepared by hand, no session, the body read in one go."""
     url = job.url + job.kind.path
     thread = threading.local()
@@ -36,7 +36,7 @@ def fetch(job: Job) -> None:
     _fetch_pages(job, post)
 
 
-def fetch_plainly(job: Job) -> None:
+def fetch(job: Job) -> None:
     """Fetch as people do, with one ``Session`` a thread."""
     url = job.url + job.kind.path
     thread = threading.local()
