@@ -54,6 +54,13 @@ lint: $(VENV)/ready  ## check format, style and types
 test-large: $(VENV)/ready  ## read 200 000 records back in each format, and compare memory up to a million
 	$(BIN)/python -m pytest -m large tests/storage
 
+.PHONY: compat
+compat: $(UV)  ## run the default suite on each supported Airflow and Python; AIRFLOWS="3.0.6 3.3.2-py3.13" for some
+	$(PYTHON) -m tests.compat $(AIRFLOWS)
+
+compat-%: $(UV)  # one of them, such as compat-3.0.6
+	$(PYTHON) -m tests.compat $*
+
 # Without the constraints: with them the resolver finds only a gcsfs of long ago.
 .PHONY: test-clouds
 test-clouds: $(UV)  ## run the storage tests against stand-ins of Azure and Google (needs npm)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -55,11 +56,15 @@ def test_the_triggerer_waits_and_the_same_interval_is_fetched(server: Emulator) 
     assert len(method({}, None, start=DAY_START, end=DAY_END)) == 5
 
 
-def test_without_the_triggerer_the_task_gives_up_its_worker(server: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "airflow_version", "3.2.0")
-    rescheduling = pytest.importorskip("airflow.sdk.exceptions", reason="Airflow 3.2+").AirflowRescheduleException
+@pytest.mark.skipif(
+    tuple(map(int, version("apache-airflow").split(".")[:2])) < waiting.FIRST_VERSION_WITH_RESCHEDULING,
+    reason="Airflow before 3.2 runs a task again at a given time only where it is a sensor",
+)
+def test_without_the_triggerer_the_task_gives_up_its_worker(server: Emulator) -> None:
+    from airflow.sdk.exceptions import AirflowRescheduleException
+
     end = seconds_from_now(60)
-    with pytest.raises(rescheduling) as raised:
+    with pytest.raises(AirflowRescheduleException) as raised:
         operator(interval_end=end, settle=timedelta(0), deferrable=False).execute({})
     assert raised.value.reschedule_date == end.replace(microsecond=0)
 
