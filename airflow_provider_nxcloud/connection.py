@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 CONNECTION_TYPE = "nxcloud"
 HOOK_NAME = "NXCloud"
 DEFAULT_CONNECTION_ID = "nxcloud_default"
+#: Phone numbers are few enough to try them all, so the key is what keeps a hash from being undone.
+MIN_KEY_CHARACTERS = 16
 
 #: The extra fields, as Airflow's provider info describes them (``conn-fields``).
 EXTRA_FIELDS: dict[str, dict[str, Any]] = {
@@ -53,6 +55,11 @@ EXTRA_FIELDS: dict[str, dict[str, Any]] = {
         "description": 'JSON object of proxies by scheme, such as {"https": "http://proxy.example.com:3128"}',
         "schema": {"type": ["string", "null"]},
     },
+    "redaction_key": {
+        "label": "Redaction key",
+        "description": f"Key of the hashes that the operators' redact writes; at least {MIN_KEY_CHARACTERS} characters",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
 }
 
 #: How the form shows the standard fields (``ui-field-behaviour``).
@@ -76,6 +83,7 @@ class ConnectionSettings:
     timeout: float = defaults.TIMEOUT
     verify: bool | str = True
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    redaction_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_connection(cls, connection: Connection) -> ConnectionSettings:
@@ -145,6 +153,15 @@ def _proxies(value: Any) -> dict[str, str]:
     return proxies
 
 
+def _redaction_key(value: Any) -> str:
+    if not isinstance(value, str) or len(value) < MIN_KEY_CHARACTERS:
+        raise ValueError(
+            f"it must be text of at least {MIN_KEY_CHARACTERS} characters, such as this command prints: "
+            "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return value
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "algorithm": _algorithm,
     "timezone": _timezone,
@@ -152,4 +169,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "timeout": _number,
     "verify": _verify,
     "proxies": _proxies,
+    "redaction_key": _redaction_key,
 }

@@ -56,6 +56,8 @@ def output_dataset(manifest: Mapping[str, Any]) -> OutputDataset:
 def _columns(manifest: Mapping[str, Any]) -> Iterator[SchemaDatasetFacetFields]:
     tabular = manifest["format"] in TABULAR_FORMATS
     for field in FIELDS[manifest["kind"]]:
+        if manifest["redacted"].get(field.name) == "drop" and not tabular:
+            continue
         yield _described(field, _COLUMN_TYPES.get(field.type, field.type.value) if tabular else field.type.value)
     if tabular:
         yield _described(EXTRA_FIELD, EXTRA_FIELD.type.value)

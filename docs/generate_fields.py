@@ -20,11 +20,12 @@ _HEAD = """\
 
 The columns of CSV and Parquet files, in their order, under the names that NXCloud gives them. Every column may be null:
 a field that a record lacks, or has as `null`, is null. JSON Lines holds each record as it came, fields that are not
-listed here included. How each type looks in each format is told in [output.md](output.md).
+listed here included. How each type looks in each format is told in [output.md](output.md). What is marked as personal
+tells of a person, or may: these fields are the `PERSONAL_FIELDS` of [security.md](security.md#personal-data).
 """
 _TABLE_HEAD = """\
-| field | type | in Parquet | unit | meaning |
-| --- | --- | --- | --- | --- |
+| field | type | in Parquet | unit | personal | meaning |
+| --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -42,7 +43,8 @@ def _table(fields: tuple[Field, ...]) -> str:
 def _row(field: Field, stored: str) -> str:
     codes = ", ".join(f"{code} {meaning}" for code, meaning in enumerate(field.codes))
     meaning = f"{field.meaning}: {codes}" if codes else field.meaning
-    return f"| `{field.name}` | {field.type.value} | `{stored}` | {field.unit} | {meaning} |\n"
+    personal = "yes" if field.personal else ""
+    return f"| `{field.name}` | {field.type.value} | `{stored}` | {field.unit} | {personal} | {meaning} |\n"
 
 
 if __name__ == "__main__":

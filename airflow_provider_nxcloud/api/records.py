@@ -51,6 +51,7 @@ class Field:
     :param meaning: what it says
     :param unit: unit of a quantity
     :param codes: meanings of the codes 0, 1, ... of an enumeration
+    :param personal: whether it tells of a person, or may: a number, a name, an address, or what somebody keyed or wrote
     """
 
     name: str
@@ -58,16 +59,19 @@ class Field:
     meaning: str
     unit: str = ""
     codes: tuple[str, ...] = ()
+    personal: bool = False
 
 
 CALL_CENTER_CDR_FIELDS: tuple[Field, ...] = (
-    Field("agentName", FieldType.TEXT, "Agent account; null or empty where no agent took part"),
-    Field("agentNickName", FieldType.TEXT, "Agent's display name; null or empty where no agent took part"),
+    Field("agentName", FieldType.TEXT, "Agent account; null or empty where no agent took part", personal=True),
+    Field(
+        "agentNickName", FieldType.TEXT, "Agent's display name; null or empty where no agent took part", personal=True
+    ),
     Field("answered", FieldType.BOOLEAN, "Whether the call was answered"),
     Field("answerTime", FieldType.EPOCH_MILLISECONDS, "When the call was answered"),
     Field("callDuration", FieldType.INTEGER, "Duration of the call", "s"),
-    Field("callee", FieldType.TEXT, "Called number"),
-    Field("caller", FieldType.TEXT, "Calling number"),
+    Field("callee", FieldType.TEXT, "Called number", personal=True),
+    Field("caller", FieldType.TEXT, "Calling number", personal=True),
     Field("callId", FieldType.TEXT, "Identifier of the call, the record's key"),
     Field(
         "direction",
@@ -75,16 +79,16 @@ CALL_CENTER_CDR_FIELDS: tuple[Field, ...] = (
         "Direction of the call (the API's request parameter of this name counts from 1)",
         codes=("incoming", "outgoing", "AICC"),
     ),
-    Field("dtmfKeys", FieldType.TEXT, "Keys pressed on the phone, separated by commas"),
+    Field("dtmfKeys", FieldType.TEXT, "Keys pressed on the phone, separated by commas", personal=True),
     Field("endTime", FieldType.EPOCH_MILLISECONDS, "When the call ended"),
     Field("hangupBy", FieldType.CODE, "Who hung up", codes=("agent", "user", "unknown")),
     Field("hangupCode", FieldType.CODE, "Code of the reason of the hang-up"),
     Field("callStatus", FieldType.TEXT, "Outcome of the call in words"),
     Field("hangupReason", FieldType.TEXT, "Reason of the hang-up in words"),
     Field("inQueueTime", FieldType.EPOCH_MILLISECONDS, "When the call entered the queue"),
-    Field("leaveMsgUrl", FieldType.TEXT, "Address of the voicemail"),
+    Field("leaveMsgUrl", FieldType.TEXT, "Address of the voicemail", personal=True),
     Field("orderId", FieldType.TEXT, "Order identifier, the customer's own"),
-    Field("other", FieldType.TEXT, "Information passed through from whoever placed the call"),
+    Field("other", FieldType.TEXT, "Information passed through from whoever placed the call", personal=True),
     Field("intent", FieldType.TEXT, "Name of the recognised intent"),
     Field("outQueueTime", FieldType.EPOCH_MILLISECONDS, "When the call left the queue"),
     Field(
@@ -93,7 +97,7 @@ CALL_CENTER_CDR_FIELDS: tuple[Field, ...] = (
         "Time in the queue as NXCloud sends it: said to be seconds, seen in milliseconds as well "
         "(`outQueueTime` less `inQueueTime` is certain)",
     ),
-    Field("recordUrl", FieldType.TEXT, "Address of the recording"),
+    Field("recordUrl", FieldType.TEXT, "Address of the recording", personal=True),
     Field("ringDuration", FieldType.INTEGER, "How long it rang", "s"),
     Field("ringTime", FieldType.EPOCH_MILLISECONDS, "When it began to ring"),
     Field("startTime", FieldType.EPOCH_MILLISECONDS, "When the call started; what an interval selects by"),
@@ -103,8 +107,8 @@ CALL_CENTER_CDR_FIELDS: tuple[Field, ...] = (
 
 DID_CDR_FIELDS: tuple[Field, ...] = (
     Field("id", FieldType.TEXT, "Identifier of the record, its key"),
-    Field("number", FieldType.TEXT, "DID number"),
-    Field("callNumber", FieldType.TEXT, "The other party's number"),
+    Field("number", FieldType.TEXT, "DID number", personal=True),
+    Field("callNumber", FieldType.TEXT, "The other party's number", personal=True),
     Field("callType", FieldType.CODE, "Direction of the call", codes=("incoming", "outgoing")),
     Field("countryName", FieldType.TEXT, "Country that the call came from or went to"),
     Field("callDuration", FieldType.INTEGER, "Duration of the call", "s"),
@@ -122,8 +126,8 @@ DID_CDR_FIELDS: tuple[Field, ...] = (
     ),
     Field("endReason", FieldType.TEXT, "Code of the reason why the call ended"),
     Field("endReasonName", FieldType.TEXT, "Reason why the call ended, in words"),
-    Field("callerIp", FieldType.TEXT, "IP address of the caller"),
-    Field("calleeIp", FieldType.TEXT, "IP address of the callee"),
+    Field("callerIp", FieldType.TEXT, "IP address of the caller", personal=True),
+    Field("calleeIp", FieldType.TEXT, "IP address of the callee", personal=True),
     Field("startTime", FieldType.LOCAL_TIME, "When the call started; what an interval selects by"),
     Field("endTime", FieldType.LOCAL_TIME, "When the call ended"),
 )
@@ -133,7 +137,7 @@ FIELDS: Mapping[str, tuple[Field, ...]] = MappingProxyType(
     {"call_center_cdr": CALL_CENTER_CDR_FIELDS, "did_cdr": DID_CDR_FIELDS}
 )
 #: The column after these, of every kind.
-EXTRA_FIELD = Field("_extra", FieldType.JSON, "What the record holds beyond these fields, as it came")
+EXTRA_FIELD = Field("_extra", FieldType.JSON, "What the record holds beyond these fields, as it came", personal=True)
 
 _KEYS = ("callId", "id")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_nxcloud.api.endpoints import CALL_CENTER_CDR, DID_CDR, ENDPOINTS, Endpoint
 from airflow_provider_nxcloud.api.errors import NXCloudError
@@ -26,6 +26,7 @@ from airflow_provider_nxcloud.connection import (
 if TYPE_CHECKING:
     from airflow_provider_nxcloud.api.client import NXCloudClient
     from airflow_provider_nxcloud.api.extraction import Extraction
+    from airflow_provider_nxcloud.redaction import Redact, Redactor
 
 
 class NXCloudHook(BaseHook):
@@ -56,18 +57,23 @@ class NXCloudHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form's extra fields; read by Airflow before 3.2."""
-        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
-        from wtforms import StringField
+        from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+        from wtforms import PasswordField, StringField
 
-        return {
-            name: StringField(field["label"], description=field["description"], widget=BS3TextFieldWidget())
-            for name, field in EXTRA_FIELDS.items()
-        }
+        def form_field(field: dict[str, Any]) -> Any:
+            if field["schema"].get("format") == "password":
+                return PasswordField(field["label"], description=field["description"], widget=BS3PasswordFieldWidget())
+            return StringField(field["label"], description=field["description"], widget=BS3TextFieldWidget())
+
+        return {name: form_field(field) for name, field in EXTRA_FIELDS.items()}
 
     @cached_property
     def settings(self) -> ConnectionSettings:
         """What the Connection says, read once."""
-        return ConnectionSettings.from_connection(self.get_connection(self.nxcloud_conn_id))
+        settings = ConnectionSettings.from_connection(self.get_connection(self.nxcloud_conn_id))
+        if settings.redaction_key:
+            mask_secret(settings.redaction_key)  # Airflow masks the password, but no extra of this name
+        return settings
 
     @property
     def timezone(self) -> ZoneInfo:
@@ -119,39 +125,63 @@ class NXCloudHook(BaseHook):
             **options,
         )
 
-    def iter_call_center_cdrs(self, start: Moment, end: Moment, **filters: str | None) -> Iterator[dict[str, Any]]:
+    def redactor(self, kind: str, redact: Redact | None) -> Redactor:
+        """
+        Return what takes personal data out of records, with the Connection's ``redaction_key``.
+
+        :param kind: record kind, such as ``did_cdr``
+        :param redact: as the operators take it
+        :raises ValueError: for an unknown field or action, a field that cannot be hashed, or a missing key
+        """
+        from airflow_provider_nxcloud.redaction import Redactor
+
+        return Redactor(kind, redact, self.settings.redaction_key)
+
+    def iter_call_center_cdrs(
+        self, start: Moment, end: Moment, *, redact: Redact | None = None, **filters: str | None
+    ) -> Iterator[dict[str, Any]]:
         """
         Iterate over the call center records that start in ``[start, end)``, fetched as they are asked for.
 
         :param start: ISO 8601 text, datetime, date or Unix seconds, inclusive; without an offset it is in the
             Connection's time zone
         :param end: likewise, exclusive
+        :param redact: personal data to hash or drop, as the operators take it
         :param filters: ``answered``, ``direction``, ``agent_name``, ``caller``, ``callee``, ``call_id``, ``order_id``
         :return: each record under the API's field names, money as ``Decimal``
         :raises NXCloudError: one subclass a cause; records yielded before are then not the whole
         """
-        return self._records(CALL_CENTER_CDR, start, end, filters)
+        return self._records(CALL_CENTER_CDR, start, end, redact, filters)
 
-    def iter_did_cdrs(self, start: Moment, end: Moment, **filters: str | None) -> Iterator[dict[str, Any]]:
+    def iter_did_cdrs(
+        self, start: Moment, end: Moment, *, redact: Redact | None = None, **filters: str | None
+    ) -> Iterator[dict[str, Any]]:
         """
         Iterate over the DID records that start in ``[start, end)``, fetched as they are asked for.
 
         :param start: see :meth:`iter_call_center_cdrs`
         :param end: likewise, exclusive
+        :param redact: personal data to hash or drop, as the operators take it
         :param filters: ``did_number``, ``call_number``, ``call_type``
         :return: each record under the API's field names, money as ``Decimal``
         :raises NXCloudError: one subclass a cause; records yielded before are then not the whole
         """
-        return self._records(DID_CDR, start, end, filters)
+        return self._records(DID_CDR, start, end, redact, filters)
 
     def _records(
-        self, endpoint: Endpoint, start: Moment, end: Moment, filters: dict[str, str | None]
+        self,
+        endpoint: Endpoint,
+        start: Moment,
+        end: Moment,
+        redact: Redact | None,
+        filters: dict[str, str | None],
     ) -> Iterator[dict[str, Any]]:
         from airflow_provider_nxcloud.api.records import RecordReader
 
         reader = RecordReader(endpoint.kind, self.timezone)
+        redactor = self.redactor(endpoint.kind, redact)
         with self.extraction(endpoint, start, end, filters=filters) as extraction:
-            for block in extraction.blocks():
+            for block in redactor.blocks(extraction.blocks()):
                 yield from map(reader.with_decimals, block.splitlines())
 
     def test_connection(self) -> tuple[bool, str]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider_nxcloud.api.moments import Moment
     from airflow_provider_nxcloud.api.records import RecordReader
     from airflow_provider_nxcloud.api.scanning import Consistency
+    from airflow_provider_nxcloud.redaction import Redact, Redactor
     from airflow_provider_nxcloud.storage.target import StorageTarget
 
 DEFAULT_MAX_XCOM_BYTES = 1024 * 1024
@@ -71,6 +72,10 @@ class NXCloudCdrOperator(BaseOperator):
         is one local date
     :param consistency: ``double`` reads each window at least twice, until two scans in a row agree
     :param max_xcom_bytes: the most that is pushed to XCom, in bytes of JSON
+    :param redact: personal data that is not to be written: a list of fields to replace by a keyed hash, such as
+        ``PERSONAL_FIELDS["did_cdr"]`` of ``airflow_provider_nxcloud.redaction``, or a mapping of fields to ``hash`` or
+        ``drop``; ``_extra`` stands for every field that the provider does not know. The hash needs the Connection's
+        extra ``redaction_key`` (templated)
 
     On Airflow 3.3 and later, ``retry_policy`` is a
     :class:`~airflow_provider_nxcloud.retry_policy.NXCloudRetryPolicy` unless another is given.
@@ -86,6 +91,7 @@ class NXCloudCdrOperator(BaseOperator):
         "interval_end",
         "output_path",
         "storage_conn_id",
+        "redact",
     )
     ui_color = "#e3f1fb"
 
@@ -109,6 +115,7 @@ class NXCloudCdrOperator(BaseOperator):
         window: timedelta | None = None,
         consistency: Consistency = "single",
         max_xcom_bytes: int = DEFAULT_MAX_XCOM_BYTES,
+        redact: Redact | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -129,6 +136,7 @@ class NXCloudCdrOperator(BaseOperator):
         self.window = window
         self.consistency = consistency
         self.max_xcom_bytes = max_xcom_bytes
+        self.redact = redact
         self._extraction: Extraction | None = None
         self._gateway: str | None = None
         self._manifest: dict[str, Any] | None = None
@@ -156,6 +164,7 @@ class NXCloudCdrOperator(BaseOperator):
                 lookback=self.lookback,
                 timezone=hook.timezone,
             )
+            self._redactor(hook)  # what is wrong with it is said before the wait
             self._wait(interval)
             return self._fetch(hook, interval, context)
 
@@ -207,9 +216,12 @@ class NXCloudCdrOperator(BaseOperator):
     def _fetch(self, hook: NXCloudHook, interval: Interval, context: Context) -> list[dict[str, Any]] | dict[str, Any]:
         self._gateway = hook.settings.host
         self.log.info("Fetching the records of %s for %s", self.endpoint.kind, interval)
+        redactor = self._redactor(hook)
+        if redactor.actions:
+            self.log.info("Redacting %s", redactor.actions)
         if self.output_path is None:
-            return self._to_xcom(hook, interval)
-        return self._to_storage(hook, interval, self.output_path, context)
+            return self._to_xcom(hook, redactor, interval)
+        return self._to_storage(hook, redactor, interval, self.output_path, context)
 
     @contextmanager
     def _extract(self, hook: NXCloudHook, interval: Interval) -> Iterator[Extraction]:
@@ -235,17 +247,20 @@ class NXCloudCdrOperator(BaseOperator):
     def _filters(self) -> dict[str, str | None]:
         return {name: getattr(self, name) for name in self.filter_fields}
 
+    def _redactor(self, hook: NXCloudHook) -> Redactor:
+        return hook.redactor(self.endpoint.kind, self.redact)
+
     def _reader(self, hook: NXCloudHook) -> RecordReader:
         from airflow_provider_nxcloud.api.records import RecordReader
 
         return RecordReader(self.endpoint.kind, hook.timezone)
 
-    def _to_xcom(self, hook: NXCloudHook, interval: Interval) -> list[dict[str, Any]]:
+    def _to_xcom(self, hook: NXCloudHook, redactor: Redactor, interval: Interval) -> list[dict[str, Any]]:
         reader = self._reader(hook)
         records: list[dict[str, Any]] = []
         size = 0
         with self._extract(hook, interval) as extraction:
-            for block in extraction.blocks():
+            for block in redactor.blocks(extraction.blocks()):
                 for record in map(reader.with_texts, block.splitlines()):
                     size += len(json.dumps(record)) + len(", ")
                     if size > self.max_xcom_bytes:
@@ -258,7 +273,9 @@ class NXCloudCdrOperator(BaseOperator):
             self._skip_where_asked(interval)
         return records
 
-    def _to_storage(self, hook: NXCloudHook, interval: Interval, output_path: str, context: Context) -> dict[str, Any]:
+    def _to_storage(
+        self, hook: NXCloudHook, redactor: Redactor, interval: Interval, output_path: str, context: Context
+    ) -> dict[str, Any]:
         from airflow_provider_nxcloud.storage.commit import new_object
         from airflow_provider_nxcloud.storage.formats import output_format
         from airflow_provider_nxcloud.storage.layout import object_location
@@ -270,7 +287,7 @@ class NXCloudCdrOperator(BaseOperator):
             output_path,
             kind=self.endpoint.kind,
             interval=interval,
-            filters=self.endpoint.filter_parameters(self._filters()),
+            filters=redactor.hidden(self.endpoint.filter_parameters(self._filters())),
             timezone=hook.timezone,
             output=output,
         )
@@ -284,8 +301,10 @@ class NXCloudCdrOperator(BaseOperator):
             "interval_end": utc_text(interval.end),
         }
         told = {**facts, "provider_version": __version__}
+        if redactor.actions:
+            told["redacted"] = json.dumps(redactor.actions)
         with self._extract(hook, interval) as extraction:
-            blocks = extraction.blocks()
+            blocks = redactor.blocks(extraction.blocks())
             first = next(blocks, b"")
             if not first and exists is False:
                 self._skip_where_asked(interval)
@@ -301,6 +320,7 @@ class NXCloudCdrOperator(BaseOperator):
             "sha256": spool.sha256,
             "format": output.name,
             "compression": output.compression,
+            "redacted": redactor.actions,
             "pages": extraction.pages,
             "requests": extraction.requests,
             "retries": extraction.retries,
