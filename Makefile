@@ -34,15 +34,23 @@ test-api: $(UV)  ## run the tests of api/ in an environment without Airflow
 		msgspec requests tenacity tzdata httptools hypothesis pytest pytest-timeout
 	$(WORK)/api/bin/python -m pytest tests/api tests/test_emulator.py
 
+.PHONY: build
+build: $(UV)  ## build the sdist, and the wheel from it (dist/)
+	rm -rf dist
+	$(UV) build --quiet --python $(PYTHON) --out-dir dist
+
 .PHONY: test-wheel
-test-wheel: $(UV)  ## run the tests against the built wheel, in an environment that has only Airflow besides
+test-wheel: build  ## run the tests against the built wheel, in an environment that has only Airflow besides
 	rm -rf $(WORK)/wheel
-	$(UV) build --quiet --python $(PYTHON) --wheel --out-dir $(WORK)/wheel/dist
 	$(UV) venv --quiet --python $(PYTHON) $(WORK)/wheel/venv
 	$(UV) pip install --quiet --python $(WORK)/wheel/venv/bin/python --constraint constraints.txt \
-		"$$(ls $(WORK)/wheel/dist/*.whl)[parquet,s3]" --group dev apache-airflow==$(AIRFLOW)
+		"$$(ls dist/*.whl)[parquet,s3]" --group dev apache-airflow==$(AIRFLOW)
 	cp -R docs tests example_dags pyproject.toml $(WORK)/wheel
 	cd $(WORK)/wheel && venv/bin/python -m pytest --ignore tests/api --ignore tests/test_emulator.py
+
+.PHONY: dist
+dist: $(VENV)/ready build  ## build, look into the archives, and try the wheel in clean environments: oldest, newest Airflow
+	$(BIN)/python -m tests.dist
 
 .PHONY: lint
 lint: $(VENV)/ready  ## check format, style and types

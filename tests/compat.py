@@ -44,6 +44,14 @@ class Combination(NamedTuple):
         """Name of its environment."""
         return f"{self.airflow}-py{self.python}"
 
+    @property
+    def resolution(self) -> list[str]:
+        """The options of uv that let its dependencies be found."""
+        if self.until is None:
+            return ["--constraint", "constraints.txt"]
+        any_date = [f"--exclude-newer-package={package}=false" for package in OF_ANY_DATE]
+        return ["--exclude-newer", self.until, *any_date]
+
 
 COMBINATIONS = (
     Combination("2.11.2", "3.11", "2026-03-20"),
@@ -88,7 +96,7 @@ def main() -> int:
 
 def _result(combination: Combination) -> Result:
     _headline(f"Airflow {combination.airflow} on Python {combination.python}")
-    interpreter = _find(combination.python)
+    interpreter = find_interpreter(combination.python)
     if interpreter is None:
         print(f"!!! NOT RUN: there is no Python {combination.python} on this machine !!!", flush=True)
         return Result(f"NOT RUN: no Python {combination.python} here")
@@ -100,7 +108,7 @@ def _result(combination: Combination) -> Result:
     return _test(FOLDER / combination.name)
 
 
-def _find(python: str) -> str | None:
+def find_interpreter(python: str) -> str | None:
     """Return an interpreter of this version that starts; a shim of pyenv may be on the PATH and not start."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     found = [shutil.which(f"python{python}"), *map(str, sorted(versions.glob(f"{python}.*/bin/python{python}")))]
@@ -112,15 +120,10 @@ def _find(python: str) -> str | None:
 
 def _install(combination: Combination, interpreter: str) -> None:
     environment = FOLDER / combination.name
-    if combination.until is None:
-        dependencies = ["--constraint", "constraints.txt"]
-    else:
-        dependencies = ["--exclude-newer", combination.until]
-        dependencies += [f"--exclude-newer-package={package}=false" for package in OF_ANY_DATE]
     python = str(environment / "bin" / "python")
     what = ["--editable", ".[parquet,s3]", "--group", "test", f"apache-airflow=={combination.airflow}"]
     _uv("venv", "--clear", "--python", interpreter, str(environment))
-    _uv("pip", "install", "--python", python, *dependencies, *what)
+    _uv("pip", "install", "--python", python, *combination.resolution, *what)
 
 
 def _uv(*arguments: str) -> None:

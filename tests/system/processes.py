@@ -30,6 +30,7 @@ def running(
     *,
     log: Path,
     environment: Mapping[str, str] | None = None,
+    folder: Path = REPOSITORY,
     stop_signal: int = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """
@@ -38,13 +39,14 @@ def running(
     :param command: program and arguments
     :param log: file for its output, written anew
     :param environment: the whole environment; None for this process's
+    :param folder: where it runs
     :param stop_signal: what asks it to end in order
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(word) for word in command],
-            cwd=REPOSITORY,
+            cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
