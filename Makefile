@@ -84,6 +84,11 @@ $(WORK)/system/venv/ready: $(UV) pyproject.toml constraints.txt
 		--editable '.[parquet,s3]' --group system apache-airflow==$(AIRFLOW)
 	touch $@
 
+.PHONY: system-celery
+system-celery: $(WORK)/system/venv/ready  ## fetch a month on two Celery workers, and kill one (needs postgresql and redis-server)
+	tests/system/packages.sh postgresql redis-server
+	$(WORK)/system/venv/bin/python -m pytest -m system tests/system/celery_executor
+
 .PHONY: docs
 docs: $(VENV)/ready  ## write the generated pages
 	$(BIN)/python docs/generate_fields.py
