@@ -10,7 +10,8 @@ from typing import Any, Literal, cast, get_args
 
 import msgspec
 
-from airflow_provider_nxcloud.api.records import EXTRA_FIELD, FIELDS, FieldType, RecordValueError
+from airflow_provider_nxcloud.api.endpoints import ENDPOINTS, Endpoint
+from airflow_provider_nxcloud.api.records import EXTRA_FIELD, UNREADABLE, FieldType, RecordValueError
 
 Action = Literal["hash", "drop"]
 ACTIONS: tuple[str, ...] = get_args(Action)
@@ -19,7 +20,10 @@ Redact = Collection[str] | Mapping[str, Action]
 
 #: The fields of each record kind that hold personal data, or may hold some.
 PERSONAL_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {kind: tuple(field.name for field in (*fields, EXTRA_FIELD) if field.personal) for kind, fields in FIELDS.items()}
+    {
+        endpoint.kind: tuple(field.name for field in (*endpoint.fields, EXTRA_FIELD) if field.personal)
+        for endpoint in ENDPOINTS
+    }
 )
 
 _NOBODY = (b"null", b'""')
@@ -38,26 +42,26 @@ class Redactor:
     it, so that one number has one hash in every field, record kind and run. Null and empty text stay: they stand for
     nobody.
 
-    :param kind: record kind, a key of :data:`~airflow_provider_nxcloud.api.records.FIELDS`
+    :param endpoint: the kind of records
     :param redact: names of fields to hash, or a mapping of names to ``hash`` or ``drop``; ``_extra`` stands for every
         field that the kind's table does not have. None: nothing
     :param key: of the hash
     :raises ValueError: for an unknown field or action, a field that cannot be hashed, or a missing key
     """
 
-    def __init__(self, kind: str, redact: Redact | None, key: str | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, redact: Redact | None, key: str | None = None) -> None:
         #: What is done to which field, in the order of the kind's table.
-        self.actions = _checked_actions(kind, redact)
+        self.actions = _checked_actions(endpoint, redact)
         if "hash" in self.actions.values() and not key:
             raise ValueError(
                 "redact hashes fields, which needs a key: set the Connection's extra 'redaction_key', or map the "
                 "fields to 'drop'"
             )
-        self.kind = kind
+        self.kind = endpoint.kind
         self._key = (key or "").encode()
         self._extra_action = self.actions.get(EXTRA_FIELD.name)
         self._actions = {name: action for name, action in self.actions.items() if name != EXTRA_FIELD.name}
-        self._known = frozenset(field.name for field in FIELDS[kind])
+        self._known = frozenset(field.name for field in endpoint.fields)
 
     def blocks(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         """
@@ -71,7 +75,7 @@ class Redactor:
         """Return one block of whole lines, redacted; see :meth:`blocks`."""
         try:
             return b"".join([self._redacted(record) + b"\n" for record in block.splitlines()])
-        except ValueError as error:
+        except UNREADABLE as error:
             raise RecordValueError(f"A record of {self.kind} is not readable, so not redacted: {error}") from None
 
     def hidden(self, filters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -127,12 +131,12 @@ def _members(record: bytes) -> Iterator[tuple[str, bytes, bytes]]:
         yield name, text[start:colon].encode(), text[colon + 1 : end].encode()
 
 
-def _checked_actions(kind: str, redact: Redact | None) -> dict[str, Action]:
+def _checked_actions(endpoint: Endpoint, redact: Redact | None) -> dict[str, Action]:
     asked = _asked_actions(redact)
-    fields = (*FIELDS[kind], EXTRA_FIELD)
+    fields = (*endpoint.fields, EXTRA_FIELD)
     if unknown := [name for name in asked if name not in {field.name for field in fields}]:
         raise ValueError(
-            f"{kind} has no field {', '.join(map(repr, unknown))} to redact; it has "
+            f"{endpoint.kind} has no field {', '.join(map(repr, unknown))} to redact; it has "
             f"{', '.join(field.name for field in fields)} ({EXTRA_FIELD.name} stands for every other field)"
         )
     for field in fields:

@@ -11,12 +11,15 @@ from enum import Enum
 from functools import lru_cache
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from airflow_provider_nxcloud.api.moments import local_moment
+
+if TYPE_CHECKING:
+    from airflow_provider_nxcloud.api.endpoints import Endpoint
 
 #: Digits of a decimal column, and how many of them stand after the point.
 DECIMAL_PRECISION = 38
@@ -132,14 +135,9 @@ DID_CDR_FIELDS: tuple[Field, ...] = (
     Field("endTime", FieldType.LOCAL_TIME, "When the call ended"),
 )
 
-#: The fields of each record kind, in the order of the columns.
-FIELDS: Mapping[str, tuple[Field, ...]] = MappingProxyType(
-    {"call_center_cdr": CALL_CENTER_CDR_FIELDS, "did_cdr": DID_CDR_FIELDS}
-)
 #: The column after these, of every kind.
 EXTRA_FIELD = Field("_extra", FieldType.JSON, "What the record holds beyond these fields, as it came", personal=True)
 
-_KEYS = ("callId", "id")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _EARLIEST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
@@ -162,6 +160,9 @@ _JSON_TYPES: Mapping[FieldType, tuple[Any, Any]] = MappingProxyType(
     }
 )
 
+#: What is raised for JSON text that cannot be read; msgspec's own errors are ValueErrors from 0.21 on only.
+UNREADABLE = (msgspec.MsgspecError, ValueError)
+
 _plain_decimal = re.compile(
     rf"-?[0-9]{{1,{DECIMAL_PRECISION - DECIMAL_SCALE}}}(?:\.[0-9]{{1,{DECIMAL_SCALE}}})?"
 ).fullmatch
@@ -179,13 +180,14 @@ class RecordReader:
     """
     Reads records from their JSON text.
 
-    :param kind: record kind, a key of :data:`FIELDS`
+    :param endpoint: the kind of records
     :param timezone: zone of the kind's wall-clock times
     """
 
-    def __init__(self, kind: str, timezone: ZoneInfo) -> None:
-        self.kind = kind
-        self.fields = FIELDS[kind]
+    def __init__(self, endpoint: Endpoint, timezone: ZoneInfo) -> None:
+        self.kind = endpoint.kind
+        self.fields = endpoint.fields
+        self._key_field = endpoint.key_field
         self._names = frozenset(field.name for field in self.fields)
         self._decimals = [field.name for field in self.fields if field.type is FieldType.DECIMAL]
         self._timezone = timezone
@@ -228,7 +230,7 @@ class RecordReader:
         """
         try:
             return self._columns(block)
-        except ValueError:
+        except UNREADABLE:
             for record in block.splitlines():
                 self._require_fit(record)
             raise
@@ -272,21 +274,27 @@ class RecordReader:
         """Raise an error that names what of a record does not fit."""
         try:
             self._columns(record)
-        except ValueError as error:
+        except UNREADABLE as error:
             misfit = error
         else:
             return
         try:
             fields = _decode_raw_fields(record)
-        except ValueError as error:
+        except UNREADABLE as error:
             raise RecordValueError(f"A record of {self.kind} is not readable: {error}") from None
         for field in self.fields:
             try:
                 self._columns(msgspec.json.encode({field.name: fields.get(field.name, _NULL)}))
-            except ValueError as error:
-                key = _key_of(fields)
+            except UNREADABLE as error:
+                key = self._key_of(fields)
                 raise RecordValueError(f"Field {field.name} of {key} is no {field.type.value}: {error}") from None
-        raise RecordValueError(f"The {_key_of(fields)} is not readable: {misfit}")
+        raise RecordValueError(f"The {self._key_of(fields)} is not readable: {misfit}")
+
+    def _key_of(self, fields: Mapping[str, msgspec.Raw]) -> str:
+        try:
+            return f"record {_decode_key(fields[self._key_field])!r}"
+        except (KeyError, *UNREADABLE):
+            return "a record without key"
 
 
 def _struct(fields: Iterable[Field], *, forbid_unknown_fields: bool) -> type[msgspec.Struct]:
@@ -297,15 +305,6 @@ def _struct(fields: Iterable[Field], *, forbid_unknown_fields: bool) -> type[msg
         forbid_unknown_fields=forbid_unknown_fields,
         gc=False,
     )
-
-
-def _key_of(fields: Mapping[str, msgspec.Raw]) -> str:
-    for name in _KEYS:
-        try:
-            return f"record {_decode_key(fields[name])!r}"
-        except (KeyError, ValueError):
-            continue
-    return "a record without key"
 
 
 def _texts(column: list[str | int | None]) -> list[str | None]:

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_nxcloud.api.endpoints import CALL_CENTER_CDR, DID_CDR, Endpoint
-from airflow_provider_nxcloud.api.records import FIELDS, FieldType, RecordReader, RecordValueError
+from airflow_provider_nxcloud.api.endpoints import CALL_CENTER_CDR, DID_CDR, ENDPOINTS, Endpoint
+from airflow_provider_nxcloud.api.records import UNREADABLE, FieldType, RecordReader, RecordValueError
 from tests.api.conftest import NAMES, each_kind, examples, records_of_day
 from tests.conftest import ZONE
 from tests.emulator.encoding import decode, encode
 
 CC, DID = CALL_CENTER_CDR.kind, DID_CDR.kind
-READERS = {kind: RecordReader(kind, ZONE) for kind in (CC, DID)}
+READERS = {endpoint.kind: RecordReader(endpoint, ZONE) for endpoint in ENDPOINTS}
+FIELDS = {endpoint.kind: endpoint.fields for endpoint in ENDPOINTS}
 
 #: The two pages' tables in order, with their types. The example has an `id` that the table leaves out.
 PAGES = {
@@ -222,7 +223,7 @@ class TestRows:
         ],
     )
     def test_wall_clock_times_in_a_zone_with_summer_time(self, wall_clock: str, moment: datetime) -> None:
-        reader = RecordReader(DID, ZoneInfo("Europe/Berlin"))
+        reader = RecordReader(DID_CDR, ZoneInfo("Europe/Berlin"))
         row = row_of(DID, b'{"startTime":"%b"}' % wall_clock.encode(), reader)
         assert row["startTime"] == moment.timestamp() * 1000
 
@@ -232,7 +233,7 @@ class TestRows:
         zone = ZoneInfo(name)
         local = datetime.fromtimestamp(seconds, zone)
         sent = f"{local:%Y-%m-%d %H:%M:%S}"
-        row = row_of(DID, b'{"startTime":"%b"}' % sent.encode(), RecordReader(DID, zone))
+        row = row_of(DID, b'{"startTime":"%b"}' % sent.encode(), RecordReader(DID_CDR, zone))
         assert row["startTime"] == int(local.replace(fold=0).timestamp()) * 1000
         read = datetime.fromtimestamp(row["startTime"] // 1000, zone)
         assert f"{read:%Y-%m-%d %H:%M:%S}" == sent
@@ -322,7 +323,7 @@ class TestRows:
 @pytest.mark.parametrize("kind", [CC, DID])
 def test_what_is_no_record_is_an_error(kind: str) -> None:
     for text in (b"", b"[]", b"null", b'{"callId":'):
-        with pytest.raises(ValueError, match=r"JSON|object|truncated"):
+        with pytest.raises(UNREADABLE, match=r"JSON|object|truncated"):
             READERS[kind].with_decimals(text)
 
 
