@@ -14,7 +14,7 @@ from airflow.providers.common.compat.openlineage.facet import (
     SchemaDatasetFacetFields,
 )
 
-from airflow_provider_nxcloud.api.records import EXTRA_FIELD, FIELDS, Field, FieldType
+from airflow_provider_nxcloud.api.records import EXTRA_FIELD, Field, FieldType
 from airflow_provider_nxcloud.api.transport import checked_base_url
 
 if TYPE_CHECKING:
@@ -31,15 +31,16 @@ def input_dataset(gateway: str, endpoint: Endpoint) -> Dataset:
     :param gateway: the gateway's URL, as the Connection has it
     :param endpoint: kind of records
     """
-    fields = [_described(field, field.type.value) for field in FIELDS[endpoint.kind]]
+    fields = [_described(field, field.type.value) for field in endpoint.fields]
     return Dataset(checked_base_url(gateway), endpoint.path, facets={"schema": SchemaDatasetFacet(fields)})
 
 
-def output_dataset(manifest: Mapping[str, Any]) -> OutputDataset:
+def output_dataset(manifest: Mapping[str, Any], endpoint: Endpoint) -> OutputDataset:
     """
     Return a written object as a dataset.
 
     :param manifest: as the operators return it
+    :param endpoint: kind of records
     """
     url = urlsplit(manifest["path"])
     store = url.netloc.rpartition("@")[2]  # without the Airflow connection
@@ -49,13 +50,13 @@ def output_dataset(manifest: Mapping[str, Any]) -> OutputDataset:
         outputFacets={
             "outputStatistics": OutputStatisticsOutputDatasetFacet(manifest["records"], manifest["bytes"], fileCount=1)
         },
-        facets={"schema": SchemaDatasetFacet(list(_columns(manifest)))},
+        facets={"schema": SchemaDatasetFacet(list(_columns(manifest, endpoint)))},
     )
 
 
-def _columns(manifest: Mapping[str, Any]) -> Iterator[SchemaDatasetFacetFields]:
+def _columns(manifest: Mapping[str, Any], endpoint: Endpoint) -> Iterator[SchemaDatasetFacetFields]:
     tabular = manifest["format"] in TABULAR_FORMATS
-    for field in FIELDS[manifest["kind"]]:
+    for field in endpoint.fields:
         if manifest["redacted"].get(field.name) == "drop" and not tabular:
             continue
         yield _described(field, _COLUMN_TYPES.get(field.type, field.type.value) if tabular else field.type.value)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airflow_provider_nxcloud.api.records import EXTRA_FIELD, FIELDS, Field
+from airflow_provider_nxcloud.api.endpoints import ENDPOINTS, Endpoint
+from airflow_provider_nxcloud.api.records import EXTRA_FIELD, Field
 from airflow_provider_nxcloud.storage.parquet import parquet_schema
 
 PAGE = Path(__file__).with_name("fields.md")
 
-_TITLES = {
-    "call_center_cdr": "Call center records (`call_center_cdr`)",
-    "did_cdr": "DID records (`did_cdr`)",
-}
 _HEAD = """\
 # Fields
 
@@ -31,7 +28,11 @@ _TABLE_HEAD = """\
 
 def fields_page() -> str:
     """Return the page's text."""
-    return "\n".join([_HEAD, *(f"## {_TITLES[kind]}\n\n{_table(fields)}" for kind, fields in FIELDS.items())])
+    return "\n".join([_HEAD, *map(_section, ENDPOINTS)])
+
+
+def _section(endpoint: Endpoint) -> str:
+    return f"## {endpoint.title} (`{endpoint.kind}`)\n\n{_table(endpoint.fields)}"
 
 
 def _table(fields: tuple[Field, ...]) -> str:

@@ -12,14 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_nxcloud.api.records import FIELDS, FieldType, RecordReader, RecordValueError
+from airflow_provider_nxcloud.api.endpoints import CALL_CENTER_CDR, DID_CDR, ENDPOINTS
+from airflow_provider_nxcloud.api.records import FieldType, RecordReader, RecordValueError
 from airflow_provider_nxcloud.redaction import PERSONAL_FIELDS, Action, Redact, Redactor
 from tests.conftest import DAY, ZONE
 from tests.emulator import generate_call_center_cdrs, generate_did_cdrs
 from tests.emulator.encoding import encode
 
 KEY = "invented-redaction-key-52c1"
-CC, DID = "call_center_cdr", "did_cdr"
+CC, DID = CALL_CENTER_CDR.kind, DID_CDR.kind
+BY_KIND = {endpoint.kind: endpoint for endpoint in ENDPOINTS}
+FIELDS = {endpoint.kind: endpoint.fields for endpoint in ENDPOINTS}
 KINDS = pytest.mark.parametrize("kind", FIELDS)
 DISTINCTIVE = "personal-7fd1"
 
@@ -30,7 +33,7 @@ def pseudonym(text: str) -> str:
 
 
 def redacted(record: str, redact: Redact, *, kind: str = CC, key: str = KEY) -> str:
-    return Redactor(kind, redact, key).block(record.encode() + b"\n").decode().removesuffix("\n")
+    return Redactor(BY_KIND[kind], redact, key).block(record.encode() + b"\n").decode().removesuffix("\n")
 
 
 class Member(NamedTuple):
@@ -127,7 +130,7 @@ class TestRecords:
         generate = generate_call_center_cdrs if kind == CC else generate_did_cdrs
         lines = [encode(record).encode() for record in generate(DAY, 500)]
         names = [name for name in PERSONAL_FIELDS[kind] if name != "_extra"]
-        redactor = Redactor(kind, names, KEY)
+        redactor = Redactor(BY_KIND[kind], names, KEY)
         blocks = [b"\n".join(lines[start : start + 100]) + b"\n" for start in range(0, 500, 100)]
         found = b"".join(redactor.blocks(blocks)).splitlines()
         for before, after in zip(map(json.loads, lines), map(json.loads, found), strict=True):
@@ -139,7 +142,7 @@ class TestRecords:
 
     def test_are_passed_on_untouched_where_nothing_is_redacted(self) -> None:
         blocks = [b'{"caller" : "85200001234"}\n']
-        assert next(Redactor(CC, None).blocks(blocks)) is blocks[0]
+        assert next(Redactor(CALL_CENTER_CDR, None).blocks(blocks)) is blocks[0]
 
     @pytest.mark.parametrize(
         "record", ["[]", '{"caller":"\\ud800"}', '{"caller":', '{"caller":1}}', '{"caller":"\x00"}']
@@ -150,7 +153,7 @@ class TestRecords:
 
     def test_that_are_no_unicode_are_refused_without_their_text(self) -> None:
         with pytest.raises(RecordValueError) as raised:
-            Redactor(CC, ["caller"], KEY).block(b'{"caller":"85200001234\xff"}\n')
+            Redactor(CALL_CENTER_CDR, ["caller"], KEY).block(b'{"caller":"85200001234\xff"}\n')
         assert "8520000" not in f"{raised.value!r} {raised.value.__cause__!r}"
         assert raised.value.__suppress_context__
 
@@ -179,7 +182,9 @@ class TestHashes:
 class TestChoice:
     @KINDS
     def test_personal_fields_are_in_the_table_and_can_be_hashed(self, kind: str) -> None:
-        assert Redactor(kind, PERSONAL_FIELDS[kind], KEY).actions == dict.fromkeys(PERSONAL_FIELDS[kind], "hash")
+        assert Redactor(BY_KIND[kind], PERSONAL_FIELDS[kind], KEY).actions == dict.fromkeys(
+            PERSONAL_FIELDS[kind], "hash"
+        )
 
     def test_personal_fields_are_numbers_names_addresses_and_what_may_hold_them(self) -> None:
         assert set(PERSONAL_FIELDS[CC]) == {
@@ -189,7 +194,7 @@ class TestChoice:
         assert set(PERSONAL_FIELDS[DID]) == {"number", "callNumber", "callerIp", "calleeIp", "_extra"}
 
     def test_the_order_given_does_not_matter(self) -> None:
-        first = Redactor(CC, {"recordUrl": "drop", "caller": "hash"}, KEY).actions
+        first = Redactor(CALL_CENTER_CDR, {"recordUrl": "drop", "caller": "hash"}, KEY).actions
         assert list(first.items()) == [("caller", "hash"), ("recordUrl", "drop")]
 
     @pytest.mark.parametrize(
@@ -211,13 +216,13 @@ class TestChoice:
     )
     def test_what_could_redact_nothing_in_silence_is_an_error(self, redact: Any, message: str) -> None:
         with pytest.raises(ValueError, match=message):
-            Redactor(CC, redact, KEY)
+            Redactor(CALL_CENTER_CDR, redact, KEY)
 
     @pytest.mark.parametrize("key", [None, ""])
     def test_a_hash_needs_a_key_and_dropping_none(self, key: str | None) -> None:
         with pytest.raises(ValueError, match="set the Connection's extra 'redaction_key'"):
-            Redactor(CC, {"caller": "hash", "callee": "drop"}, key)
-        assert Redactor(CC, {"callee": "drop"}, key).block(b'{"callee":1}\n') == b"{}\n"
+            Redactor(CALL_CENTER_CDR, {"caller": "hash", "callee": "drop"}, key)
+        assert Redactor(CALL_CENTER_CDR, {"callee": "drop"}, key).block(b'{"callee":1}\n') == b"{}\n"
 
 
 @KINDS
@@ -226,9 +231,9 @@ def test_typed_columns_take_every_redaction(kind: str) -> None:
     generate = generate_call_center_cdrs if kind == CC else generate_did_cdrs
     record = encode(generate(DAY, 9)[5] | {"extra": {"phone": "85200001234"}}).encode()
     names = [field.name for field in fields] + ["_extra"]
-    dropped = Redactor(kind, dict.fromkeys(names, "drop")).block(record + b"\n")
-    hashed = Redactor(kind, PERSONAL_FIELDS[kind], KEY).block(record + b"\n")
-    reader = RecordReader(kind, ZONE)
+    dropped = Redactor(BY_KIND[kind], dict.fromkeys(names, "drop")).block(record + b"\n")
+    hashed = Redactor(BY_KIND[kind], PERSONAL_FIELDS[kind], KEY).block(record + b"\n")
+    reader = RecordReader(BY_KIND[kind], ZONE)
     assert [value for (value,) in reader.columns(dropped)] == [None] * len(names)
     row = {name: value for name, (value,) in zip(names, reader.columns(hashed), strict=True)}
     assert json.loads(row["_extra"]) == {"extra": pseudonym('{"phone":"85200001234"}')}

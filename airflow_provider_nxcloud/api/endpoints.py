@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from airflow_provider_nxcloud.api.moments import local_moment
+from airflow_provider_nxcloud.api.records import CALL_CENTER_CDR_FIELDS, DID_CDR_FIELDS, Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,12 @@ class Endpoint(ABC):
 
     #: Name of the record kind, as in object names and manifests.
     kind: ClassVar[str]
+    #: What the records are called where people read of them.
+    title: ClassVar[str]
+    #: The fields of a record, in the order of the columns.
+    fields: ClassVar[tuple[Field, ...]]
+    #: Name of the field that identifies a record.
+    key_field: ClassVar[str]
     path: ClassVar[str]
     biz_type: ClassVar[str]
     action: ClassVar[str]
@@ -121,6 +128,38 @@ class Endpoint(ABC):
         """Return the keys of a JSON array of records."""
 
 
+def spans(start: int, end: int, span: timedelta | None) -> Iterator[tuple[int, int]]:
+    """Yield the spans that tile ``[start, end)``, in order; None: it is one."""
+    step = int(span.total_seconds()) if span else end - start
+    for first in range(start, end, step):
+        yield first, min(first + step, end)
+
+
+def time_range(start: int, end: int, parameters: Mapping[str, Any]) -> Window:
+    """
+    Return the window of a query for a time range, whose records say in Unix milliseconds when they start.
+
+    :param start: Unix time in seconds, inclusive
+    :param end: Unix time in seconds, exclusive
+    :param parameters: ask for it
+    """
+    start_ms, end_ms = start * 1000, end * 1000
+
+    def select(starts: Sequence[int | None]) -> list[bool] | None:
+        # Whether the server takes the end as inclusive is not documented; the next window asks for it.
+        if None not in starts and max(starts, default=0) < end_ms:  # type: ignore[type-var, operator]
+            return None
+        selected = [moment is None or moment < end_ms for moment in starts]
+        return None if all(selected) else selected
+
+    def count_early(starts: Sequence[int | None]) -> int:
+        if None not in starts and min(starts, default=start_ms) >= start_ms:  # type: ignore[type-var, operator]
+            return 0
+        return sum(moment is not None and moment < start_ms for moment in starts)
+
+    return Window(start, end, parameters, select, count_early)
+
+
 # The answers are decoded twice, once for the records' text and once for what is to be known of them: both passes
 # are in C, and together faster than any one that returns both.
 
@@ -143,6 +182,9 @@ class CallCenterCdrEndpoint(Endpoint):
     """Call center call detail records ("Call Record Query"): a time range, no total."""
 
     kind = "call_center_cdr"
+    title = "Call center records"
+    fields = CALL_CENTER_CDR_FIELDS
+    key_field = "callId"
     path = "/saas/cc/openapi/cdr/page"
     biz_type = "8"
     action = "cc"
@@ -170,26 +212,8 @@ class CallCenterCdrEndpoint(Endpoint):
         self, start: int, end: int, *, filters: Mapping[str, Any], timezone: ZoneInfo, span: timedelta | None
     ) -> Iterator[Window]:
         """Yield windows of ``span``, or the whole interval as one."""
-        step = int(span.total_seconds()) if span else end - start
-        for window_start in range(start, end, step):
-            yield self._window(window_start, min(window_start + step, end), filters)
-
-    def _window(self, start: int, end: int, filters: Mapping[str, Any]) -> Window:
-        start_ms, end_ms = start * 1000, end * 1000
-
-        def select(starts: Sequence[int | None]) -> list[bool] | None:
-            # Whether the server takes endTime as inclusive is not documented; the next window asks for it.
-            if None not in starts and max(starts, default=0) < end_ms:  # type: ignore[type-var, operator]
-                return None
-            selected = [moment is None or moment < end_ms for moment in starts]
-            return None if all(selected) else selected
-
-        def count_early(starts: Sequence[int | None]) -> int:
-            if None not in starts and min(starts, default=start_ms) >= start_ms:  # type: ignore[type-var, operator]
-                return 0
-            return sum(moment is not None and moment < start_ms for moment in starts)
-
-        return Window(start, end, {"startTime": start, "endTime": end, **filters}, select, count_early)
+        for first, last in spans(start, end, span):
+            yield time_range(first, last, {"startTime": first, "endTime": last, **filters})
 
     def page_parameters(self, page: int, page_size: int) -> dict[str, int]:
         """Return ``size`` and ``page``."""
@@ -237,6 +261,9 @@ class DidCdrEndpoint(Endpoint):
     """DID call detail records ("DID Number Call Record Query"): one local calendar date, with a total."""
 
     kind = "did_cdr"
+    title = "DID records"
+    fields = DID_CDR_FIELDS
+    key_field = "id"
     path = "/api/did/cdr"
     biz_type = "4"
     action = "cdr"

@@ -125,17 +125,17 @@ class NXCloudHook(BaseHook):
             **options,
         )
 
-    def redactor(self, kind: str, redact: Redact | None) -> Redactor:
+    def redactor(self, endpoint: Endpoint, redact: Redact | None) -> Redactor:
         """
         Return what takes personal data out of records, with the Connection's ``redaction_key``.
 
-        :param kind: record kind, such as ``did_cdr``
+        :param endpoint: the kind of records
         :param redact: as the operators take it
         :raises ValueError: for an unknown field or action, a field that cannot be hashed, or a missing key
         """
         from airflow_provider_nxcloud.redaction import Redactor
 
-        return Redactor(kind, redact, self.settings.redaction_key)
+        return Redactor(endpoint, redact, self.settings.redaction_key)
 
     def iter_call_center_cdrs(
         self, start: Moment, end: Moment, *, redact: Redact | None = None, **filters: str | None
@@ -151,7 +151,7 @@ class NXCloudHook(BaseHook):
         :return: each record under the API's field names, money as ``Decimal``
         :raises NXCloudError: one subclass a cause; records yielded before are then not the whole
         """
-        return self._records(CALL_CENTER_CDR, start, end, redact, filters)
+        return self.iter_records(CALL_CENTER_CDR, start, end, redact=redact, **filters)
 
     def iter_did_cdrs(
         self, start: Moment, end: Moment, *, redact: Redact | None = None, **filters: str | None
@@ -166,20 +166,21 @@ class NXCloudHook(BaseHook):
         :return: each record under the API's field names, money as ``Decimal``
         :raises NXCloudError: one subclass a cause; records yielded before are then not the whole
         """
-        return self._records(DID_CDR, start, end, redact, filters)
+        return self.iter_records(DID_CDR, start, end, redact=redact, **filters)
 
-    def _records(
-        self,
-        endpoint: Endpoint,
-        start: Moment,
-        end: Moment,
-        redact: Redact | None,
-        filters: dict[str, str | None],
+    def iter_records(
+        self, endpoint: Endpoint, start: Moment, end: Moment, *, redact: Redact | None = None, **filters: str | None
     ) -> Iterator[dict[str, Any]]:
+        """
+        Iterate over the records of any kind that start in ``[start, end)``; see :meth:`iter_call_center_cdrs`.
+
+        :param endpoint: the kind of records
+        :param filters: of the kind, by our names
+        """
         from airflow_provider_nxcloud.api.records import RecordReader
 
-        reader = RecordReader(endpoint.kind, self.timezone)
-        redactor = self.redactor(endpoint.kind, redact)
+        reader = RecordReader(endpoint, self.timezone)
+        redactor = self.redactor(endpoint, redact)
         with self.extraction(endpoint, start, end, filters=filters) as extraction:
             for block in redactor.blocks(extraction.blocks()):
                 yield from map(reader.with_decimals, block.splitlines())

@@ -196,7 +196,7 @@ class NXCloudCdrOperator(BaseOperator):
 
         return OperatorLineage(
             inputs=[input_dataset(self._gateway, self.endpoint)] if self._gateway else [],
-            outputs=[output_dataset(self._manifest)] if self._manifest else [],
+            outputs=[output_dataset(self._manifest, self.endpoint)] if self._manifest else [],
         )
 
     def _wait(self, interval: Interval) -> None:
@@ -248,12 +248,12 @@ class NXCloudCdrOperator(BaseOperator):
         return {name: getattr(self, name) for name in self.filter_fields}
 
     def _redactor(self, hook: NXCloudHook) -> Redactor:
-        return hook.redactor(self.endpoint.kind, self.redact)
+        return hook.redactor(self.endpoint, self.redact)
 
     def _reader(self, hook: NXCloudHook) -> RecordReader:
         from airflow_provider_nxcloud.api.records import RecordReader
 
-        return RecordReader(self.endpoint.kind, hook.timezone)
+        return RecordReader(self.endpoint, hook.timezone)
 
     def _to_xcom(self, hook: NXCloudHook, redactor: Redactor, interval: Interval) -> list[dict[str, Any]]:
         reader = self._reader(hook)

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from subprocess import TimeoutExpired
@@ -25,7 +24,8 @@ KINDS = ("call_center", "did")
 LONGEST_SECONDS = 240
 #: The end of the day that the DAG run is for.
 DAY_END = datetime(2026, 3, 18, tzinfo=ZoneInfo("Asia/Shanghai"))
-_KEYS = {"access_key": "smoke-access-key", "access_secret": "smoke-access-secret"}
+ACCESS_KEY = "smoke-access-key"
+ACCESS_SECRET = "smoke-access-secret"
 
 
 class CleanAirflow(NamedTuple):
@@ -46,8 +46,8 @@ class CleanAirflow(NamedTuple):
         if interpreter is None:
             raise DistError(f"there is no Python {combination.python} on this machine")
         run_uv("venv", "--python", interpreter, folder / "venv")
-        what = [f"apache-airflow=={combination.airflow}", wheel]
-        run_uv("pip", "install", "--python", folder / "venv" / "bin" / "python", *combination.resolution, *what)
+        into = ("--python", folder / "venv" / "bin" / "python")
+        run_uv("pip", "install", *into, *combination.resolution, f"apache-airflow=={combination.airflow}", wheel)
         dags = folder / "home" / "dags"
         dags.mkdir(parents=True)
         shutil.copy(DAG, dags)
@@ -63,7 +63,10 @@ class CleanAirflow(NamedTuple):
 
     def check_dag(self) -> str:
         """Run the DAG against a stand-in server, and compare what it wrote with what the server holds."""
-        with (self.folder / "server.log").open("w") as log, running_server(log, **_KEYS) as server:
+        with (
+            (self.folder / "server.log").open("w") as log,
+            running_server(log, access_key=ACCESS_KEY, access_secret=ACCESS_SECRET) as server,
+        ):
             self._airflow("dags", "test", DAG.stem, DAY_END.isoformat(), **_connection(server))
             return self._compared(server)
 
@@ -81,7 +84,7 @@ class CleanAirflow(NamedTuple):
     def _airflow(self, *arguments: str, **variables: str) -> str:
         """Run a command of Airflow, and return what it wrote."""
         log = self.folder / f"{arguments[0]}-{arguments[1]}.log"
-        command = [self.folder / "venv" / "bin" / "airflow", *arguments]
+        command: list[str | Path] = [self.folder / "venv" / "bin" / "airflow", *arguments]
         environment = _clean_environment(self.folder) | variables
         with running(command, log=log, environment=environment, folder=self.folder / "home") as process:
             try:
@@ -94,11 +97,11 @@ class CleanAirflow(NamedTuple):
 
 
 def _connection(server: Server) -> dict[str, str]:
-    login = {"login": _KEYS["access_key"], "password": _KEYS["access_secret"]}
-    return {"AIRFLOW_CONN_NXCLOUD_DEFAULT": json.dumps({"conn_type": "nxcloud", "host": server.url, **login})}
+    connection = {"conn_type": "nxcloud", "host": server.url, "login": ACCESS_KEY, "password": ACCESS_SECRET}
+    return {"AIRFLOW_CONN_NXCLOUD_DEFAULT": json.dumps(connection)}
 
 
-def _clean_environment(folder: Path) -> Mapping[str, str]:
+def _clean_environment(folder: Path) -> dict[str, str]:
     """Return an environment in which no other Python and no other Airflow is known."""
     inherited = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
     return inherited | {

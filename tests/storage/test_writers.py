@@ -19,7 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_nxcloud.api.records import FIELDS, RecordReader, RecordValueError
+from airflow_provider_nxcloud.api.endpoints import CALL_CENTER_CDR, DID_CDR, ENDPOINTS
+from airflow_provider_nxcloud.api.records import RecordReader, RecordValueError
 from airflow_provider_nxcloud.storage import parquet
 from airflow_provider_nxcloud.storage.formats import SUFFIXES, UNCOMPRESSED, OutputFormat
 from airflow_provider_nxcloud.storage.writers import record_writer
@@ -27,7 +28,9 @@ from tests.conftest import DAY, ZONE, utc
 from tests.emulator import generate_call_center_cdrs, generate_did_cdrs
 from tests.emulator.encoding import encode
 
-CC, DID = FIELDS
+CC, DID = CALL_CENTER_CDR.kind, DID_CDR.kind
+READERS = {endpoint.kind: RecordReader(endpoint, ZONE) for endpoint in ENDPOINTS}
+FIELDS = {endpoint.kind: endpoint.fields for endpoint in ENDPOINTS}
 JSONL, CSV, PARQUET = OutputFormat("jsonl", None), OutputFormat("csv", None), OutputFormat("parquet", "zstd")
 OUTPUTS = [
     OutputFormat(name, None if codec == UNCOMPRESSED else codec)
@@ -41,7 +44,7 @@ FACTS = {"kind": "did_cdr", "interval_start": "2026-03-16T16:00:00Z", "provider_
 def written(output: OutputFormat, *records: bytes, kind: str = CC, batch_size: int = 1000) -> bytes:
     file = io.BytesIO()
     lines = [record + b"\n" for record in records]
-    with record_writer(file, output, RecordReader(kind, ZONE), FACTS) as writer:
+    with record_writer(file, output, READERS[kind], FACTS) as writer:
         for start in range(0, max(len(lines), 1), batch_size):
             writer.write(b"".join(lines[start : start + batch_size]))
     assert not file.closed
@@ -264,6 +267,6 @@ class TestParquet:
 
         with (
             pytest.raises(OSError, match="No space left"),
-            record_writer(FullDisk(), PARQUET, RecordReader(CC, ZONE)) as writer,
+            record_writer(FullDisk(), PARQUET, READERS[CC]) as writer,
         ):
             writer.write(b"{}\n")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from airflow_provider_nxcloud.api.endpoints import CALL_CENTER_CDR
 from airflow_provider_nxcloud.api.records import RecordReader
 from airflow_provider_nxcloud.storage.formats import output_format
 from airflow_provider_nxcloud.storage.writers import record_writer
@@ -37,7 +38,7 @@ def main(name: str, compression: str, count: str, path: str) -> None:
     output = output_format("/landing", name, compression)
     with (
         io.FileIO(Path(path), "w") as file,
-        record_writer(file, output, RecordReader("call_center_cdr", ZONE)) as writer,
+        record_writer(file, output, RecordReader(CALL_CENTER_CDR, ZONE)) as writer,
     ):
         for batch in batches(int(count)):
             writer.write(b"".join(batch))
