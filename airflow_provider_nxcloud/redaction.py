@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, get_args
 import msgspec
 
 from airflow_provider_nxcloud.api.endpoints import ENDPOINTS, Endpoint
-from airflow_provider_nxcloud.api.records import EXTRA_FIELD, FieldType, RecordValueError
+from airflow_provider_nxcloud.api.records import EXTRA_FIELD, UNREADABLE, FieldType, RecordValueError
 
 Action = Literal["hash", "drop"]
 ACTIONS: tuple[str, ...] = get_args(Action)
@@ -75,7 +75,7 @@ class Redactor:
         """Return one block of whole lines, redacted; see :meth:`blocks`."""
         try:
             return b"".join([self._redacted(record) + b"\n" for record in block.splitlines()])
-        except ValueError as error:
+        except UNREADABLE as error:
             raise RecordValueError(f"A record of {self.kind} is not readable, so not redacted: {error}") from None
 
     def hidden(self, filters: Mapping[str, Any]) -> Mapping[str, Any]:

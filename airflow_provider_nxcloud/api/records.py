@@ -160,6 +160,9 @@ _JSON_TYPES: Mapping[FieldType, tuple[Any, Any]] = MappingProxyType(
     }
 )
 
+#: What is raised for JSON text that cannot be read; msgspec's own errors are ValueErrors from 0.21 on only.
+UNREADABLE = (msgspec.MsgspecError, ValueError)
+
 _plain_decimal = re.compile(
     rf"-?[0-9]{{1,{DECIMAL_PRECISION - DECIMAL_SCALE}}}(?:\.[0-9]{{1,{DECIMAL_SCALE}}})?"
 ).fullmatch
@@ -227,7 +230,7 @@ class RecordReader:
         """
         try:
             return self._columns(block)
-        except ValueError:
+        except UNREADABLE:
             for record in block.splitlines():
                 self._require_fit(record)
             raise
@@ -271,18 +274,18 @@ class RecordReader:
         """Raise an error that names what of a record does not fit."""
         try:
             self._columns(record)
-        except ValueError as error:
+        except UNREADABLE as error:
             misfit = error
         else:
             return
         try:
             fields = _decode_raw_fields(record)
-        except ValueError as error:
+        except UNREADABLE as error:
             raise RecordValueError(f"A record of {self.kind} is not readable: {error}") from None
         for field in self.fields:
             try:
                 self._columns(msgspec.json.encode({field.name: fields.get(field.name, _NULL)}))
-            except ValueError as error:
+            except UNREADABLE as error:
                 key = self._key_of(fields)
                 raise RecordValueError(f"Field {field.name} of {key} is no {field.type.value}: {error}") from None
         raise RecordValueError(f"The {self._key_of(fields)} is not readable: {misfit}")
@@ -290,7 +293,7 @@ class RecordReader:
     def _key_of(self, fields: Mapping[str, msgspec.Raw]) -> str:
         try:
             return f"record {_decode_key(fields[self._key_field])!r}"
-        except (KeyError, ValueError):
+        except (KeyError, *UNREADABLE):
             return "a record without key"
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_nxcloud.api.endpoints import CALL_CENTER_CDR, DID_CDR, ENDPOINTS, Endpoint
-from airflow_provider_nxcloud.api.records import FieldType, RecordReader, RecordValueError
+from airflow_provider_nxcloud.api.records import UNREADABLE, FieldType, RecordReader, RecordValueError
 from tests.api.conftest import NAMES, each_kind, examples, records_of_day
 from tests.conftest import ZONE
 from tests.emulator.encoding import decode, encode
@@ -323,7 +323,7 @@ class TestRows:
 @pytest.mark.parametrize("kind", [CC, DID])
 def test_what_is_no_record_is_an_error(kind: str) -> None:
     for text in (b"", b"[]", b"null", b'{"callId":'):
-        with pytest.raises(ValueError, match=r"JSON|object|truncated"):
+        with pytest.raises(UNREADABLE, match=r"JSON|object|truncated"):
             READERS[kind].with_decimals(text)
 
 
