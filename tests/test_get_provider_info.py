@@ -44,7 +44,11 @@ def test_the_hook_tells_the_same_form_to_airflow_before_3_2() -> None:
 
 def test_the_hooks_form_fields() -> None:
     pytest.importorskip("flask_appbuilder", reason="the form of Airflow 2")
-    assert list(NXCloudHook.get_connection_form_widgets()) == list(EXTRA_FIELDS)
+    widgets = NXCloudHook.get_connection_form_widgets()
+    assert list(widgets) == list(EXTRA_FIELDS)
+    assert [name for name, field in widgets.items() if field.field_class.__name__ == "PasswordField"] == [
+        "redaction_key"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,16 @@ def test_an_object_store(server: Emulator, memory_store: object) -> None:
     assert (target.namespace, target.name) == ("memory://landing", "cdr/day.jsonl")
 
 
+def test_dropped_fields(server: Emulator, tmp_path: Path) -> None:
+    def columns(file: str) -> list[str]:
+        task = fetched(server, output_path=str(tmp_path / file), redact={"callNumber": "drop"})
+        (target,) = task.get_openlineage_facets_on_complete(None).outputs
+        return [field.name for field in target.facets["schema"].fields]
+
+    assert "callNumber" not in columns("day.jsonl")
+    assert "callNumber" in columns("day.csv")
+
+
 def test_xcom_is_no_dataset(server: Emulator) -> None:
     lineage = fetched(server).get_openlineage_facets_on_complete(None)
     assert (len(lineage.inputs), lineage.outputs) == (1, [])

@@ -16,19 +16,24 @@ from tests.emulator import Emulator, Fault, generate_call_center_cdrs, generate_
 
 ACCESS_KEY = "invented-key-3f9a7c51"
 ACCESS_SECRET = "invented-secret-b81e04d2"
+REDACTION_KEY = "invented-redaction-key-c07d"
 
 DAG_FILE = f"""
 import os
 import pendulum
 from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_nxcloud.operators.cdr import NXCloudCallCenterCdrOperator, NXCloudDidCdrOperator
+from airflow_provider_nxcloud.redaction import PERSONAL_FIELDS
 
 with DAG("secrets", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as dag:
     interval = dict(interval_start={DAY_START}, interval_end={DAY_END})
-    NXCloudCallCenterCdrOperator(task_id="calls", output_path=os.environ["OUT"], **interval)
-    NXCloudDidCdrOperator(task_id="dids", **interval)
+    NXCloudCallCenterCdrOperator(
+        task_id="calls", output_path=os.environ["OUT"], redact=PERSONAL_FIELDS["call_center_cdr"], **interval
+    )
+    NXCloudDidCdrOperator(task_id="dids", redact=PERSONAL_FIELDS["did_cdr"], **interval)
 """
 RUN = """
+from airflow.providers.common.compat.sdk import redact
 from airflow.utils.db import initdb
 initdb()
 from secrets_dag import dag
@@ -37,6 +42,7 @@ from airflow_provider_nxcloud.hooks.nxcloud import NXCloudHook
 dag_run = dag.test()
 print("STATES", {str(ti.state) for ti in dag_run.get_task_instances()})
 hook = NXCloudHook()
+print("MASKED AS", redact(hook.settings.redaction_key))
 print(repr(hook.settings), repr(hook.get_conn()), hook.test_connection())
 """
 
@@ -49,7 +55,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("case", FAULTS)
 def test_nothing_secret_is_to_be_found(
-    case: str, emulator: Callable[..., Emulator], connection: Callable[[Emulator], str], tmp_path: Path
+    case: str, emulator: Callable[..., Emulator], connection: Callable[..., str], tmp_path: Path
 ) -> None:
     server = emulator(
         call_center=generate_call_center_cdrs(DAY, 120),
@@ -57,7 +63,7 @@ def test_nothing_secret_is_to_be_found(
         access_key=ACCESS_KEY,
         access_secret=ACCESS_SECRET,
     )
-    connection(server)
+    connection(server, redaction_key=REDACTION_KEY)
     for fault in FAULTS[case]:
         server.add_fault(fault)
     home = tmp_path / "home"
@@ -78,6 +84,7 @@ def test_nothing_secret_is_to_be_found(
     output = done.stdout + done.stderr
     state = "success" if case == "success" else "failed"
     assert f"STATES {{'{state}'}}" in output, output[-3000:]
+    assert "MASKED AS ***" in output
     assert "POST /saas/cc/openapi/cdr/page HTTP/1.1" in output, "the log is not at DEBUG"
     signatures = {request.headers["sign"] for request in server.requests}
     assert len(signatures) == len(server.requests), "an attempt was not signed anew"
@@ -86,6 +93,6 @@ def test_nothing_secret_is_to_be_found(
     everything = {"output": ours.encode()}
     everything |= {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert str(home / "airflow.db") in everything
-    secrets = {ACCESS_KEY, ACCESS_SECRET, *signatures}
+    secrets = {ACCESS_KEY, ACCESS_SECRET, REDACTION_KEY, *signatures}
     found = [(secret, place) for secret in secrets for place, text in everything.items() if secret.encode() in text]
     assert found == [], json.dumps(found, indent=1)

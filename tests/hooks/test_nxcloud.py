@@ -49,6 +49,7 @@ def test_every_extra_field_is_read(define: Callable[..., NXCloudHook]) -> None:
             "timeout": 12,
             "verify": "/etc/ssl/own.pem",
             "proxies": '{"https": "http://proxy.example.com:3128"}',
+            "redaction_key": "an-invented-key-4d",
         },
     ).settings
     assert settings.algorithm == "sha256"
@@ -57,10 +58,13 @@ def test_every_extra_field_is_read(define: Callable[..., NXCloudHook]) -> None:
     assert settings.timeout == 12
     assert settings.verify == "/etc/ssl/own.pem"
     assert settings.proxies == {"https": "http://proxy.example.com:3128"}
+    assert settings.redaction_key == "an-invented-key-4d"
+    assert "an-invented-key-4d" not in repr(settings)
 
 
 def test_empty_fields_of_the_form_take_their_default(define: Callable[..., NXCloudHook]) -> None:
-    empty = define(host="", extra=dict.fromkeys(("algorithm", "timezone", "timeout", "verify", "proxies"), ""))
+    names = ("algorithm", "timezone", "timeout", "verify", "proxies", "redaction_key")
+    empty = define(host="", extra=dict.fromkeys(names, ""))
     default = define()
     assert empty.settings == default.settings
 
@@ -78,6 +82,8 @@ def test_empty_fields_of_the_form_take_their_default(define: Callable[..., NXClo
         ({"extra": {"verify": False}}, "cannot be switched off"),
         ({"extra": {"verify": "false"}}, "cannot be switched off"),
         ({"extra": {"proxies": "[]"}}, "JSON object"),
+        ({"extra": {"redaction_key": "a-secret-too-sho"[:15]}}, "'redaction_key' is wrong: .* at least 16 characters"),
+        ({"extra": {"redaction_key": 10**20}}, "must be text of at least 16 characters, .*secrets.token_urlsafe"),
         ({"host": "http://api2.nxcloud.com"}, "https://"),
         ({"host": "https://key:secret@api2.nxcloud.com"}, "credentials"),
     ],
@@ -123,6 +129,17 @@ def test_iterators_take_filters_and_refuse_unknown_ones(emulator: Start, connect
     assert {record["callType"] for record in hook.iter_did_cdrs(DAY_START, DAY_END, call_type="outgoing")} == {1}
     with pytest.raises(ValueError, match="did_cdr has no filter 'callee'"):
         next(hook.iter_did_cdrs(DAY_START, DAY_END, callee="12025550100"))
+
+
+def test_iterators_redact(emulator: Start, connection: Connect) -> None:
+    server = emulator(call_center=generate_call_center_cdrs(DAY, 30), did=generate_did_cdrs(DAY, 30))
+    hook = NXCloudHook(connection(server, redaction_key="an-invented-key-4d"))
+    calls = list(hook.iter_call_center_cdrs(DAY_START, DAY_END, redact={"caller": "hash", "callee": "drop"}))
+    dids = list(hook.iter_did_cdrs(DAY_START, DAY_END, redact=["callerIp"], call_type="incoming"))
+    assert {len(record["caller"]) for record in calls} == {len(record["callerIp"]) for record in dids} == {64}
+    assert not any("callee" in record for record in calls)
+    with pytest.raises(ValueError, match="no field 'caller'"):
+        next(hook.iter_did_cdrs(DAY_START, DAY_END, redact=["caller"]))
 
 
 def test_iterators_are_lazy(emulator: Start, connection: Connect) -> None:
