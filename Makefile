@@ -84,14 +84,24 @@ $(WORK)/system/venv/ready: $(UV) pyproject.toml constraints.txt
 		--editable '.[parquet,s3]' --group system apache-airflow==$(AIRFLOW)
 	touch $@
 
+.PHONY: system-standalone
+system-standalone: $(WORK)/system/venv/ready  ## run every kind of DAG run and the UI in `airflow standalone` (needs chromium)
+	tests/system/packages.sh chromium
+	$(WORK)/system/venv/bin/python -m pytest -m system tests/system/standalone
+
 .PHONY: system-celery
 system-celery: $(WORK)/system/venv/ready  ## fetch a month on two Celery workers, and kill one (needs postgresql and redis-server)
 	tests/system/packages.sh postgresql redis-server
 	$(WORK)/system/venv/bin/python -m pytest -m system tests/system/celery_executor
 
+.PHONY: system
+system: system-standalone system-celery  ## test whole Airflow deployments
+
 .PHONY: docs
 docs: $(VENV)/ready  ## write the generated pages
-	$(BIN)/python docs/generate_fields.py
+	$(BIN)/python -m docs.generate_errors
+	$(BIN)/python -m docs.generate_fields
+	$(BIN)/python -m docs.generate_operators
 
 $(WORK)/bench/venv/ready: $(UV) pyproject.toml benchmarks/requirements.txt
 	$(UV) venv --quiet --clear --python $(PYTHON) $(WORK)/bench/venv

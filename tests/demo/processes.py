@@ -39,10 +39,10 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def running_server(log: IO[str], **options: object) -> Iterator[Server]:
+def running_server(log: IO[str], *, longest_seconds: float = LONGEST_SECONDS, **options: object) -> Iterator[Server]:
     """Run a stand-in NXCloud server on a free port; the options are those of its command line."""
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    with running("tests.emulator", *arguments, log=log) as output:
+    with running("tests.emulator", *arguments, log=log, longest_seconds=longest_seconds) as output:
         if not (ready := output.readline()):
             raise NotStartedError("The stand-in server did not start")
         yield Server(ready.split()[-1])
@@ -50,7 +50,11 @@ def running_server(log: IO[str], **options: object) -> Iterator[Server]:
 
 @contextmanager
 def running(
-    module: str, *arguments: str, log: IO[str], environment: Mapping[str, str] | None = None
+    module: str,
+    *arguments: str,
+    log: IO[str],
+    environment: Mapping[str, str] | None = None,
+    longest_seconds: float = LONGEST_SECONDS,
 ) -> Iterator[IO[str]]:
     """Run a Python module in a process of its own; give its standard output, and send the rest to the log."""
     with subprocess.Popen(
@@ -62,7 +66,7 @@ def running(
         text=True,
         start_new_session=True,  # Ctrl-C in the terminal is for the demo, which stops the others in order
     ) as process:
-        limit = Timer(LONGEST_SECONDS, _stop, [process])
+        limit = Timer(longest_seconds, _stop, [process])
         limit.start()
         try:
             assert process.stdout is not None

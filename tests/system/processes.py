@@ -86,7 +86,7 @@ def _session(process: psutil.Process) -> int | None:
 
 
 def wait_for(
-    condition: Callable[[], _T],
+    condition: Callable[[], _T | None],
     what: str,
     *,
     seconds: float,
