@@ -45,7 +45,7 @@ test-wheel: build  ## run the tests against the built wheel, in an environment t
 	$(UV) venv --quiet --python $(PYTHON) $(WORK)/wheel/venv
 	$(UV) pip install --quiet --python $(WORK)/wheel/venv/bin/python --constraint constraints.txt \
 		"$$(ls dist/*.whl)[parquet,s3]" --group dev apache-airflow==$(AIRFLOW)
-	cp -R docs tests example_dags pyproject.toml $(WORK)/wheel
+	cp -R docs tests example_dags pyproject.toml *.md $(WORK)/wheel
 	cd $(WORK)/wheel && venv/bin/python -m pytest --ignore tests/api --ignore tests/test_emulator.py
 
 .PHONY: dist
