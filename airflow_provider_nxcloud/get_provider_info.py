@@ -24,6 +24,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": "NXCloud", "python-modules": ["airflow_provider_nxcloud.hooks.nxcloud"]}],
         "operators": [{"integration-name": "NXCloud", "python-modules": ["airflow_provider_nxcloud.operators.cdr"]}],
+        "extra-links": ["airflow_provider_nxcloud.links.NXCloudObjectLink"],
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,

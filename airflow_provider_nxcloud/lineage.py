@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.openlineage.facet import (
     Dataset,
@@ -16,6 +15,7 @@ from airflow.providers.common.compat.openlineage.facet import (
 
 from airflow_provider_nxcloud.api.records import EXTRA_FIELD, Field, FieldType
 from airflow_provider_nxcloud.api.transport import checked_base_url
+from airflow_provider_nxcloud.storage.layout import object_uri
 
 if TYPE_CHECKING:
     from airflow_provider_nxcloud.api.endpoints import Endpoint
@@ -42,11 +42,11 @@ def output_dataset(manifest: Mapping[str, Any], endpoint: Endpoint) -> OutputDat
     :param manifest: as the operators return it
     :param endpoint: kind of records
     """
-    url = urlsplit(manifest["path"])
-    store = url.netloc.rpartition("@")[2]  # without the Airflow connection
+    scheme, _, place = object_uri(manifest["path"]).partition("://")
+    store, _, key = place.partition("/")
     return OutputDataset(
-        f"{url.scheme}://{store}" if store else "file",
-        url.path.lstrip("/") if store else url.path,
+        f"{scheme}://{store}" if store else scheme,
+        key if store else place,
         outputFacets={
             "outputStatistics": OutputStatisticsOutputDatasetFacet(manifest["records"], manifest["bytes"], fileCount=1)
         },

@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.emulator import Emulator
+
+if TYPE_CHECKING:
+    from tests.dag_runs import DagRuns
 
 _HOME = tempfile.TemporaryDirectory(prefix="nxcloud-tests-")
 os.environ.update(
@@ -72,6 +75,22 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
         return conn_id
 
     return connect
+
+
+@pytest.fixture(scope="session")
+def database() -> None:
+    """Make Airflow's database."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+@pytest.fixture
+def dag_runs(database: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], DagRuns]:
+    """Return a function that returns what runs the DAG files of a folder."""
+    from tests.dag_runs import DagRuns
+
+    return lambda folder: DagRuns(folder, monkeypatch)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowNotFoundException,
     AirflowSkipException,
-    Asset,
     BaseOperator,
     conf,
 )
@@ -22,6 +21,7 @@ from airflow_provider_nxcloud.api.errors import NXCloudError
 from airflow_provider_nxcloud.connection import DEFAULT_CONNECTION_ID
 from airflow_provider_nxcloud.hooks.nxcloud import NXCloudHook
 from airflow_provider_nxcloud.interval import Interval, resolve_interval, utc_text
+from airflow_provider_nxcloud.links import NXCloudObjectLink, keep_link, object_url
 from airflow_provider_nxcloud.storage.errors import StorageError, full_disk_named
 from airflow_provider_nxcloud.waiting import has_come, settled_at, sleep_until, trigger_at, wait_without_triggerer
 
@@ -93,6 +93,8 @@ class NXCloudCdrOperator(BaseOperator):
         "storage_conn_id",
         "redact",
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"redact": "json"}
+    operator_extra_links = (NXCloudObjectLink(),)
     ui_color = "#e3f1fb"
 
     def __init__(
@@ -140,6 +142,8 @@ class NXCloudCdrOperator(BaseOperator):
         self._extraction: Extraction | None = None
         self._gateway: str | None = None
         self._manifest: dict[str, Any] | None = None
+        #: The written object's page in its store's web console, after a run.
+        self.object_url: str | None = None
         if getattr(self, "retry_policy", self) is None:  # from Airflow 3.3 on, and nobody gave another
             from airflow_provider_nxcloud.retry_policy import NXCloudRetryPolicy
 
@@ -188,7 +192,7 @@ class NXCloudCdrOperator(BaseOperator):
         if self._extraction is not None:
             self._extraction.close()
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """Tell OpenLineage the endpoint, and the object where one was written; also after a failure."""
         from airflow.providers.openlineage.extractors import OperatorLineage
 
@@ -276,6 +280,7 @@ class NXCloudCdrOperator(BaseOperator):
     def _to_storage(
         self, hook: NXCloudHook, redactor: Redactor, interval: Interval, output_path: str, context: Context
     ) -> dict[str, Any]:
+        from airflow_provider_nxcloud.assets import annotate_outlets
         from airflow_provider_nxcloud.storage.commit import new_object
         from airflow_provider_nxcloud.storage.formats import output_format
         from airflow_provider_nxcloud.storage.layout import object_location
@@ -329,7 +334,9 @@ class NXCloudCdrOperator(BaseOperator):
         }
         self.log.info("Wrote %d records, %d bytes, to %s", extraction.records, spool.size, location)
         self._manifest = manifest
-        self._annotate_outlets(context, manifest)
+        self.object_url = object_url(target)
+        keep_link(self.object_url, context)
+        annotate_outlets(self.outlets, context, output_path, manifest)
         if not extraction.records:
             self._skip_where_asked(interval)
         return manifest
@@ -337,12 +344,6 @@ class NXCloudCdrOperator(BaseOperator):
     def _skip_where_asked(self, interval: Interval) -> None:
         if self.skip_if_empty:
             raise AirflowSkipException(f"No records of {self.endpoint.kind} in {interval}")
-
-    def _annotate_outlets(self, context: Context, manifest: dict[str, Any]) -> None:
-        """Let each outlet's asset event carry the manifest."""
-        for outlet in self.outlets:
-            if isinstance(outlet, Asset):
-                context["outlet_events"][outlet].extra.update(manifest)
 
 
 def _require_absent(target: StorageTarget, exists: bool | None) -> None:

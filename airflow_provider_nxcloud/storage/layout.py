@@ -48,6 +48,17 @@ def object_location(
     return f"{output_path.rstrip('/')}/date={date}/{'_'.join(parts)}{output.suffix}"
 
 
+def object_uri(location: str) -> str:
+    """
+    Return a place's URI as any reader of the store knows it.
+
+    :param location: path or URI; ``my_conn@``, which means something to Airflow alone, goes
+    """
+    scheme, _, rest = location.rpartition("://")
+    store, slash, key = rest.partition("/")
+    return f"{scheme or 'file'}://{store.rpartition('@')[2]}{slash}{key}"
+
+
 def _compact(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%SZ")
 
