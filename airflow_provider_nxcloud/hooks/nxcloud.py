@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_nxcloud.api.endpoints import CALL_CENTER_CDR, DID_CDR, ENDPOINTS, Endpoint
 from airflow_provider_nxcloud.api.errors import NXCloudError
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from airflow_provider_nxcloud.api.client import NXCloudClient
     from airflow_provider_nxcloud.api.extraction import Extraction
     from airflow_provider_nxcloud.redaction import Redact, Redactor
+
+#: Where Airflow's versions have ``mask_secret``, the newest first; common-compat names it since 1.21 only.
+_MASKING_MODULES = ("airflow.sdk.log", "airflow.sdk.execution_time.secrets_masker", "airflow.utils.log.secrets_masker")
 
 
 class NXCloudHook(BaseHook):
@@ -72,7 +77,7 @@ class NXCloudHook(BaseHook):
         """What the Connection says, read once."""
         settings = ConnectionSettings.from_connection(self.get_connection(self.nxcloud_conn_id))
         if settings.redaction_key:
-            mask_secret(settings.redaction_key)  # Airflow masks the password, but no extra of this name
+            _mask_secret(settings.redaction_key)  # Airflow masks the password, but no extra of this name
         return settings
 
     @property
@@ -209,3 +214,12 @@ class NXCloudHook(BaseHook):
         except NXCloudError as error:
             return False, f"{endpoint.kind}: {error}"
         return True, f"{endpoint.kind}: permitted"
+
+
+def _mask_secret(secret: str) -> None:
+    """Have Airflow mask a secret in logs."""
+    for module in _MASKING_MODULES:
+        with suppress(ImportError, AttributeError):
+            import_module(module).mask_secret(secret)
+            return
+    raise RuntimeError("This version of Airflow has no known way to mask a secret")

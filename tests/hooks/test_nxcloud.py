@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import redact
 
 from airflow_provider_nxcloud.hooks.nxcloud import NXCloudHook
 from tests.conftest import DAY, DAY_END, DAY_START
@@ -60,6 +61,13 @@ def test_every_extra_field_is_read(define: Callable[..., NXCloudHook]) -> None:
     assert settings.proxies == {"https": "http://proxy.example.com:3128"}
     assert settings.redaction_key == "an-invented-key-4d"
     assert "an-invented-key-4d" not in repr(settings)
+
+
+def test_the_redaction_key_is_masked(define: Callable[..., NXCloudHook]) -> None:
+    key = "an-invented-key-0e"
+    assert redact(f"its key is {key}") == f"its key is {key}"
+    assert define(extra={"redaction_key": key}).settings.redaction_key == key
+    assert redact(f"its key is {key}") == "its key is ***"
 
 
 def test_empty_fields_of_the_form_take_their_default(define: Callable[..., NXCloudHook]) -> None:
