@@ -16,10 +16,12 @@ HOME = FOLDER / "celery"
 
 @pytest.fixture(scope="session")
 def deployment() -> Iterator[Deployment]:
+    """Run the deployment; its logs and data stay until the next time."""
     shutil.rmtree(HOME, ignore_errors=True)
     dags = HOME / "dags"
     dags.mkdir(parents=True)
     write_dag(dags)
+    print(f"Logs and data are in {HOME}")
     with ended_in_order(), running_deployment(HOME, dags, POOL, POOL_SLOTS) as deployment:
         yield deployment
 

