@@ -1,0 +1,36 @@
+"""The generated pages are what the package says, and what it says of itself is whole."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from airflow_provider_nxcloud.operators.base import NXCloudCdrOperator
+from docs import generate_errors, generate_fields, generate_operators
+from docs.generate_operators import SECTIONS, documented_parameters
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        (generate_errors, generate_errors.errors_page),
+        (generate_fields, generate_fields.fields_page),
+        (generate_operators, generate_operators.operators_page),
+    ],
+)
+def test_the_page_is_up_to_date(module: ModuleType, text: Callable[[], str]) -> None:
+    page: Path = module.PAGE
+    assert page.read_text(encoding="utf-8") == text(), "run make docs"
+
+
+@pytest.mark.parametrize("operator", SECTIONS)
+def test_every_parameter_is_described(operator: type[NXCloudCdrOperator]) -> None:
+    described = documented_parameters(operator)
+    parameters = inspect.signature(vars(operator)["__init__"]).parameters.values()
+    own = [each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
+    assert list(described) == own
+    assert {name for name in own if "(templated)" in described[name]} == set(operator.template_fields) & set(own)
