@@ -8,16 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_nxcloud.operators import cdr
 from airflow_provider_nxcloud.operators.base import NXCloudCdrOperator
-from airflow_provider_nxcloud.operators.cdr import NXCloudCallCenterCdrOperator, NXCloudDidCdrOperator
 
 PAGE = Path(__file__).with_name("operators.md")
 
-SECTIONS: dict[type[NXCloudCdrOperator], str] = {
-    NXCloudCdrOperator: "Both operators",
-    NXCloudCallCenterCdrOperator: "Filters of `NXCloudCallCenterCdrOperator`",
-    NXCloudDidCdrOperator: "Filters of `NXCloudDidCdrOperator`",
-}
+OPERATORS: list[type[NXCloudCdrOperator]] = [
+    each for each in vars(cdr).values() if inspect.isclass(each) and each.__module__ == cdr.__name__
+]
+SECTIONS = {NXCloudCdrOperator: "All operators"} | {each: f"Filters of `{each.__name__}`" for each in OPERATORS}
 
 _HEAD = """\
 # Operators
