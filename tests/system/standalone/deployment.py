@@ -52,11 +52,13 @@ class Deployment:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: Any) -> Any:
         """Make one call of API v2, and return its answer."""
-        answer = self._session.request(
-            method, f"{self.url}/api/v2/{path}", json=body, params=query, timeout=REQUEST_SECONDS
-        )
-        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json()
+        return _content(self._request(method, path, body, query))
+
+    def _request(
+        self, method: str, path: str, body: dict[str, Any] | None, query: dict[str, Any] | None = None
+    ) -> requests.Response:
+        url = f"{self.url}/api/v2/{path}"
+        return self._session.request(method, url, json=body, params=query, timeout=REQUEST_SECONDS)
 
     def unpause_all(self) -> None:
         """Let the scheduler make runs, as soon as the DAGs of all files are known."""
@@ -72,6 +74,16 @@ class Deployment:
         """Trigger a run, by default without a logical date, and return it as soon as it has ended."""
         run = self.call("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None} | body)
         return self.ended_run(dag_id, run["dag_run_id"])
+
+    def backfill(self, dag_id: str, date: str) -> None:
+        """Create a backfill of one date."""
+        body = {"dag_id": dag_id, "from_date": date, "to_date": date}
+
+        def created() -> bool:
+            answer = self._request("POST", "backfills", body)
+            return answer.status_code != requests.codes.unavailable and bool(_content(answer))
+
+        wait_for(created, "a moment at which nobody else locks SQLite", seconds=RUN_SECONDS)
 
     def ended_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Return a run as soon as it has ended."""
@@ -118,6 +130,11 @@ class Deployment:
         """Return the asset events that a run has made."""
         events = self.call("GET", "assets/events", source_dag_id=run["dag_id"], source_run_id=run["dag_run_id"])
         return list(events["asset_events"])
+
+
+def _content(answer: requests.Response) -> Any:
+    assert answer.ok, f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}"
+    return answer.json()
 
 
 def _path(run: dict[str, Any]) -> str:

