@@ -113,6 +113,10 @@ $(WORK)/bench/venv/ready: $(UV) pyproject.toml benchmarks/requirements.txt
 bench: $(WORK)/bench/venv/ready  ## compare the speed with other ways to fetch; QUICK=1 for a short run
 	$(WORK)/bench/venv/bin/python -m benchmarks $(if $(QUICK),--quick)
 
+.PHONY: bench-imports
+bench-imports: $(WORK)/bench/venv/ready  ## measure what the import of a DAG file costs
+	$(WORK)/bench/venv/bin/python -m benchmarks.imports
+
 .PHONY: demo
 demo: $(VENV)/ready  ## run both daily DAGs in Airflow against a stand-in NXCloud server
 	$(BIN)/python -m tests.demo

@@ -21,6 +21,7 @@ import msgspec
 
 from airflow_provider_nxcloud.storage.formats import output_format
 from benchmarks.contestants import CONTESTANTS, OURS
+from benchmarks.imports import import_times
 from benchmarks.jobs import CONCURRENCY, Case, Cost, Job, Results, Run
 from benchmarks.nxcloud import ACCESS_KEY, ACCESS_SECRET, CALL_CENTER, DID, ZONE
 from benchmarks.report import write_report
@@ -137,6 +138,7 @@ def _run(plan: Plan, command: str, log: TextIO) -> Results:
         runs=runs,
         memory=memory,
         small=small,
+        import_seconds=import_times(),
         once=plan.once,
         never=plan.never,
         minutes=(time.monotonic() - started) / 60,

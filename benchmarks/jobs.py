@@ -92,6 +92,7 @@ class Results(msgspec.Struct, frozen=True):
     runs: list[Run]
     memory: list[Run]
     small: Run
+    import_seconds: dict[str, float]
     once: float
     never: float
     minutes: float

@@ -8,6 +8,7 @@ from statistics import median
 from typing import NamedTuple
 
 from benchmarks.contestants import CONTESTANTS, OURS
+from benchmarks.imports import EMPTY_DAG, OUR_DAG
 from benchmarks.jobs import CONCURRENCY, Case, Results, Run, grouped
 from benchmarks.plot import write_plot
 
@@ -22,6 +23,7 @@ CPU_TARGETS = {"loop": 1 / 2, "dlt": 1 / 6, "floor": 1.5}
 REQUESTS_TARGET = CONCURRENCY + 1
 SMALL_REQUESTS_TARGET = 2
 MEMORY_TARGET = 20 * MEBIBYTE
+IMPORT_TARGET_MILLISECONDS = 50
 
 NOTES = """\
 - **What is timed** is the fetch alone: from the call of `execute` (or of the contestant's own function) to its \
@@ -178,6 +180,7 @@ def _checks(results: Results, medians: Medians) -> Iterator[Check]:
         "requests in flight, as the server counts them", f"≤ {CONCURRENCY}", f"{in_flight}", in_flight <= CONCURRENCY
     )
     yield _memory_check(results.memory)
+    yield _import_check(results.import_seconds)
     wrong = sum(not run.faithful for run in every_run)
     yield Check("runs whose records are not the truth", "0", f"{wrong} of {len(every_run)}", not wrong)
 
@@ -213,6 +216,12 @@ def _memory_check(runs: Sequence[Run]) -> Check:
     growth = peaks[largest] - peaks[smallest]
     measure = f"growth of peak memory, {grouped(smallest)} to {grouped(largest)} call center records"
     return Check(measure, f"≤ {_mebibytes(MEMORY_TARGET)}", _mebibytes(growth), growth <= MEMORY_TARGET)
+
+
+def _import_check(seconds: dict[str, float]) -> Check:
+    more = (seconds[OUR_DAG] - seconds[EMPTY_DAG]) * 1000
+    measure = "import of a DAG file with both operators, beyond one with `EmptyOperator`"
+    return Check(measure, f"≤ {IMPORT_TARGET_MILLISECONDS} ms", f"{more:.0f} ms", more <= IMPORT_TARGET_MILLISECONDS)
 
 
 def _median_peak(runs: Sequence[Run], case: Case) -> float:
