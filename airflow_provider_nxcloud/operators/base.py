@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from airflow_provider_nxcloud.api.records import RecordReader
     from airflow_provider_nxcloud.api.scanning import Consistency
     from airflow_provider_nxcloud.redaction import Redact, Redactor
+    from airflow_provider_nxcloud.storage.formats import OutputFormat
     from airflow_provider_nxcloud.storage.target import StorageTarget
 
 DEFAULT_MAX_XCOM_BYTES = 1024 * 1024
@@ -67,7 +68,7 @@ class NXCloudCdrOperator(BaseOperator):
     :param skip_if_empty: skip the task where the interval holds no record, after replacing an older object of
         the interval by an empty one; by default an empty object is written
     :param page_size: records of a page; default: the endpoint's limit
-    :param max_concurrency: pages in flight
+    :param max_concurrency: pages in flight; default: 8
     :param window: span of one scan of call center records; default: the whole interval. A scan of DID records
         is one local date
     :param consistency: ``double`` reads each window at least twice, until two scans in a row agree
@@ -280,22 +281,13 @@ class NXCloudCdrOperator(BaseOperator):
     def _to_storage(
         self, hook: NXCloudHook, redactor: Redactor, interval: Interval, output_path: str, context: Context
     ) -> dict[str, Any]:
-        from airflow_provider_nxcloud.assets import annotate_outlets
         from airflow_provider_nxcloud.storage.commit import new_object
         from airflow_provider_nxcloud.storage.formats import output_format
-        from airflow_provider_nxcloud.storage.layout import object_location
         from airflow_provider_nxcloud.storage.target import storage_target
         from airflow_provider_nxcloud.storage.writers import record_writer
 
         output = output_format(output_path, self.output_format, self.compression)
-        location = object_location(
-            output_path,
-            kind=self.endpoint.kind,
-            interval=interval,
-            filters=redactor.hidden(self.endpoint.filter_parameters(self._filters())),
-            timezone=hook.timezone,
-            output=output,
-        )
+        location = self._location(hook, redactor, interval, output_path, output)
         target = storage_target(location, self.storage_conn_id)
         exists = target.exists()
         if not self.overwrite:
@@ -332,14 +324,34 @@ class NXCloudCdrOperator(BaseOperator):
             "seconds": round(extraction.seconds, 3),
             "duplicates": extraction.duplicates,
         }
-        self.log.info("Wrote %d records, %d bytes, to %s", extraction.records, spool.size, location)
+        self._announce(manifest, target, output_path, context)
+        if not extraction.records:
+            self._skip_where_asked(interval)
+        return manifest
+
+    def _location(
+        self, hook: NXCloudHook, redactor: Redactor, interval: Interval, output_path: str, output: OutputFormat
+    ) -> str:
+        from airflow_provider_nxcloud.storage.layout import object_location
+
+        return object_location(
+            output_path,
+            kind=self.endpoint.kind,
+            interval=interval,
+            filters=redactor.hidden(self.endpoint.filter_parameters(self._filters())),
+            timezone=hook.timezone,
+            output=output,
+        )
+
+    def _announce(self, manifest: dict[str, Any], target: StorageTarget, output_path: str, context: Context) -> None:
+        """Tell the log, the lineage, the UI and the outlets of the object that was written."""
+        from airflow_provider_nxcloud.assets import annotate_outlets
+
+        self.log.info("Wrote %d records, %d bytes, to %s", manifest["records"], manifest["bytes"], manifest["path"])
         self._manifest = manifest
         self.object_url = object_url(target)
         keep_link(self.object_url, context)
         annotate_outlets(self.outlets, context, output_path, manifest)
-        if not extraction.records:
-            self._skip_where_asked(interval)
-        return manifest
 
     def _skip_where_asked(self, interval: Interval) -> None:
         if self.skip_if_empty:
