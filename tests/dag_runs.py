@@ -49,14 +49,26 @@ class DagRuns:
         """
         bag = load(self.folder / f"{dag_id}.py")
         dag = bag.dags[dag_id]
-        name = "logical_date"
-        if name not in inspect.signature(dag.test).parameters:  # Airflow 2
-            name = "execution_date"
-            bag.sync_to_db()  # for its datasets
+        _register(bag)
+        in_airflow_3 = "logical_date" in inspect.signature(dag.test).parameters
+        name = "logical_date" if in_airflow_3 else "execution_date"
         with ExitStack() as stack:
             if change:
                 stack.enter_context(_each_new_run(change))
             return dag.test(**{name: date}, **options)
+
+
+def _register(bag: Any) -> None:
+    """Let the database know DAGs and assets; from Airflow 3.1 on, ``dag.test`` does it."""
+    if not hasattr(bag, "sync_to_db"):
+        return
+    if "bundle_name" not in inspect.signature(bag.sync_to_db).parameters:  # Airflow 2
+        bag.sync_to_db()
+        return
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    DagBundlesManager().sync_bundles_to_db()
+    bag.sync_to_db("nxcloud", None)
 
 
 def result(dag_run: Any, task_id: str) -> Any:

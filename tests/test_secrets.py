@@ -34,8 +34,10 @@ with DAG("secrets", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as 
 """
 RUN = """
 from airflow.providers.common.compat.sdk import redact
+from airflow import settings
 from airflow.utils.db import initdb
 initdb()
+settings.configure_logging()  # which initdb has changed in Airflow 2
 from secrets_dag import dag
 from airflow_provider_nxcloud.hooks.nxcloud import NXCloudHook
 

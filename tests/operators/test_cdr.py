@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow.parquet as pq
 import pytest
@@ -414,17 +414,19 @@ def test_did_filters(emulator: Start, connection: Connect) -> None:
 
 
 def test_each_outlets_asset_event_carries_the_manifest(emulator: Start, connection: Connect, tmp_path: Path) -> None:
-    class Event:
-        def __init__(self) -> None:
-            self.extra: dict[str, Any] = {}
+    class Events:
+        extra: ClassVar[dict[str, Any]] = {}
+
+        def __getitem__(self, outlet: object) -> Events:
+            assert outlet is asset
+            return self
 
     connection(server_of(emulator, 5))
     asset = Asset("file:///landing/cdr")
-    events = {asset: Event()}
     manifest = operator("did", output_path=str(tmp_path), outlets=[asset]).execute(
-        {"outlet_events": events}  # type: ignore[typeddict-item]
+        {"outlet_events": Events()}  # type: ignore[typeddict-item]
     )
-    assert events[asset].extra == manifest
+    assert Events.extra == manifest
 
 
 def test_another_kind_of_store(emulator: Start, connection: Connect, memory_store: object) -> None:
