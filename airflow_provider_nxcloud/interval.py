@@ -145,7 +145,7 @@ def resolve_interval(
     Return the interval that a DAG run means, both edges floored to whole seconds.
 
     In this order: the explicit parameters; the run's data interval, where it is not empty; the calendar day of
-    a partitioned run's partition date (Airflow 3.2+); ``lookback`` before the run's point in time.
+    a partitioned run's partition date (Airflow 3.3+); ``lookback`` before the run's point in time.
 
     :param context: the task's context; nothing of it is needed where the parameters say all
     :param interval_start: see :func:`~airflow_provider_nxcloud.api.moments.unix_seconds`; None or empty: not given
