@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_nxcloud.api.extraction import Extraction
     from airflow_provider_nxcloud.redaction import Redact, Redactor
 
-#: Where Airflow's versions have ``mask_secret``, the newest first; common-compat names it since 1.21 only.
+#: Where Airflow's versions have ``mask_secret``, the newest first; common-compat names it since 1.22 only.
 _MASKING_MODULES = ("airflow.sdk.log", "airflow.sdk.execution_time.secrets_masker", "airflow.utils.log.secrets_masker")
 
 

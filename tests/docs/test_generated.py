@@ -12,6 +12,8 @@ import pytest
 from airflow_provider_nxcloud.operators.base import NXCloudCdrOperator
 from docs import generate_errors, generate_fields, generate_operators
 from docs.generate_operators import SECTIONS, documented_parameters
+from tests.compat import COMBINATIONS
+from tests.docs.pages import REPOSITORY
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,11 @@ def test_every_parameter_is_described(operator: type[NXCloudCdrOperator]) -> Non
     own = [each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
     assert list(described) == own
     assert {name for name in own if "(templated)" in described[name]} == set(operator.template_fields) & set(own)
+
+
+def test_the_readme_names_what_is_tested() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    (releases,) = (line for line in readme.splitlines() if line.startswith("| Airflow |"))
+    (pythons,) = (line for line in readme.splitlines() if line.startswith("| Python |"))
+    assert not {each.airflow for each in COMBINATIONS if each.airflow not in releases}
+    assert {COMBINATIONS[0].python, COMBINATIONS[-1].python} <= set(pythons.replace("|", " ").split())
