@@ -110,8 +110,8 @@ $(WORK)/bench/venv/ready: $(UV) pyproject.toml benchmarks/requirements.txt
 	touch $@
 
 .PHONY: bench
-bench: $(WORK)/bench/venv/ready  ## compare the speed with other ways to fetch; QUICK=1 for a short run
-	$(WORK)/bench/venv/bin/python -m benchmarks $(if $(QUICK),--quick)
+bench: $(WORK)/bench/venv/ready  ## compare the speed with other ways to fetch; QUICK=1 for a short run, MEMORY=1 for the memory alone
+	$(WORK)/bench/venv/bin/python -m benchmarks $(if $(QUICK),--quick) $(if $(MEMORY),--memory)
 
 .PHONY: bench-imports
 bench-imports: $(WORK)/bench/venv/ready  ## measure what the import of a DAG file costs

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -30,6 +31,8 @@ from benchmarks.truth import DAY, Truth, is_faithful, truth_of
 
 WORK = REPOSITORY / ".work" / "bench"
 LOG = WORK / "benchmark.log"
+RESULTS = WORK / "results.json"
+FULL_COMMAND = "make bench"
 #: The first of the days that are fetched; its midnight is in the API's zone.
 FIRST_DAY = int(datetime(2026, 3, 2, tzinfo=ZONE).timestamp())
 PER_DAY = {"call_center": 10_000, "did": 100_000}
@@ -99,13 +102,20 @@ QUICK = Plan(
 def main() -> int:
     """Run what is asked for, and write the report; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a short run, whose report does not go to docs/")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--quick", action="store_true", help="a short run, whose report does not go to docs/")
+    choice.add_argument("--memory", action="store_true", help="measure memory again; the rest is that of the last run")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     WORK.mkdir(parents=True, exist_ok=True)
     with LOG.open("w") as log:
-        results = _run(QUICK if options.quick else FULL, "make bench QUICK=1" if options.quick else "make bench", log)
-    (WORK / "results.json").write_bytes(msgspec.json.encode(results))
+        if options.memory:
+            results = _with_new_memory(msgspec.json.decode(RESULTS.read_bytes(), type=Results), log)
+        elif options.quick:
+            results = _run(QUICK, f"{FULL_COMMAND} QUICK=1", log)
+        else:
+            results = _run(FULL, FULL_COMMAND, log)
+    RESULTS.write_bytes(msgspec.json.encode(results))
     folder = WORK / "quick" if options.quick else REPOSITORY / "docs"
     report = write_report(results, folder)
     print(f"Report: {report.relative_to(REPOSITORY)}, {results.minutes:.0f} minutes")
@@ -114,20 +124,16 @@ def main() -> int:
 
 def _run(plan: Plan, command: str, log: TextIO) -> Results:
     started = time.monotonic()
-    server_cpu, client_cpu = _cores()
-    os.sched_setaffinity(0, {client_cpu})  # the contestants inherit it
     speeds: dict[str, float] = {}
     runs: list[Run] = []
-    with running_server(
-        log, cpu=server_cpu, call_center_per_day=PER_DAY["call_center"], did_per_day=PER_DAY["did"]
-    ) as server:
+    with _server_on_its_own_core(log) as server:
         for case in plan.cases:
             bench = _Bench(server, case, log)
             speeds[case.kind.title] = bench.warm()
             runs += bench.all_runs(plan)
         server.set_latency(0)
         small = _Bench(server, _small_case(server), log, seconds=SMALL_SECONDS).run("jsonl", 0)
-        memory = [_Bench(server, case, log).run("jsonl", 0) for case in plan.memory for _ in range(plan.repetitions)]
+        memory = list(_memory_runs(plan, server, log))
     return Results(
         date=datetime.now(UTC).date().isoformat(),
         command=command,
@@ -143,6 +149,30 @@ def _run(plan: Plan, command: str, log: TextIO) -> Results:
         never=plan.never,
         minutes=(time.monotonic() - started) / 60,
     )
+
+
+def _with_new_memory(last: Results, log: TextIO) -> Results:
+    with _server_on_its_own_core(log) as server:
+        memory = list(_memory_runs(FULL, server, log))
+    command = f"{FULL_COMMAND}` and, for the memory, `{FULL_COMMAND} MEMORY=1"
+    return msgspec.structs.replace(last, memory=memory, command=command)
+
+
+def _memory_runs(plan: Plan, server: Server, log: TextIO) -> Iterator[Run]:
+    for case in plan.memory:
+        bench = _Bench(server, case, log)
+        for _ in range(plan.repetitions):
+            yield bench.run("jsonl", 0)
+
+
+@contextmanager
+def _server_on_its_own_core(log: TextIO) -> Iterator[Server]:
+    server_cpu, client_cpu = _cores()
+    os.sched_setaffinity(0, {client_cpu})  # the contestants inherit it
+    with running_server(
+        log, cpu=server_cpu, call_center_per_day=PER_DAY["call_center"], did_per_day=PER_DAY["did"]
+    ) as server:
+        yield server
 
 
 def _is_written(format_name: str) -> bool:

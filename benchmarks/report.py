@@ -125,7 +125,7 @@ def _page(results: Results, medians: Medians) -> Iterator[str]:
     yield f"Written by `{results.command}` on {results.date}, in {results.minutes:.0f} minutes."
     yield f"{results.machine}. {versions}."
     yield ""
-    yield "All figures come from one run on one machine, side by side: the ratios carry over to other machines, the"
+    yield "All times come from one run on one machine, side by side: the ratios carry over to other machines, the"
     yield "seconds do not."
     yield ""
     yield f"![Time of the fetch over the server's latency, {medians.cases[0].title}](performance.svg)"

@@ -28,7 +28,8 @@ class Workers:
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._stopped = False
-        self._lock = threading.Lock()
+        # Reentrant: the signal that ends a task may come while a thread is being started, and its handler stops all.
+        self._lock = threading.RLock()
 
     def submit(self, call: Callable[[], Result]) -> Future[Result]:
         """Queue a call without arguments and return the future of its result; cancelled after :meth:`stop`."""
@@ -59,7 +60,7 @@ class Workers:
             self._jobs.put(None)
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while not self._stopped and (job := self._jobs.get()) is not None:
             future, call = job
             if future.set_running_or_notify_cancel():
                 try:

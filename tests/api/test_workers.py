@@ -98,3 +98,23 @@ def test_calls_after_the_stop_are_cancelled(stops: int) -> None:
     futures: list[Future[None]] = [workers.submit(lambda: None) for _ in range(5)]
     assert not wait(futures, SECONDS).not_done
     assert all(future.cancelled() for future in futures)
+
+
+def test_a_signal_that_comes_while_a_thread_is_started_may_stop_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = Workers(2, NAME)
+    start = threading.Thread.start
+
+    def start_after_a_signal(thread: threading.Thread) -> None:
+        if thread.name.startswith(NAME):
+            workers.stop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_after_a_signal)
+    ended = threading.Event()
+
+    def submit() -> None:
+        assert workers.submit(lambda: 42).cancelled()
+        ended.set()
+
+    threading.Thread(target=submit, daemon=True).start()  # not this one, which would hang with it
+    assert ended.wait(SECONDS)
