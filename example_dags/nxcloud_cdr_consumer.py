@@ -34,7 +34,8 @@ def nxcloud_cdr_consumer() -> None:
     def new_objects(triggering_asset_events: Any = None, triggering_dataset_events: Any = None) -> list[dict[str, Any]]:
         """Return the manifest of each object once, the latest: Airflow may join several events into one run."""
         by_asset = triggering_asset_events or triggering_dataset_events or {}  # the latter is Airflow 2's name for it
-        manifests = (event.extra for events in by_asset.values() for event in events)
+        events = sorted((event for events in by_asset.values() for event in events), key=lambda event: event.timestamp)
+        manifests = (event.extra for event in events)
         return list({manifest["path"]: manifest for manifest in manifests if "path" in manifest}.values())
 
     @task

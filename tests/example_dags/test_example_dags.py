@@ -256,7 +256,8 @@ def test_cdr_consumer_reads_the_objects_of_the_events(start: Start, run: Run, ai
 
     assert set(states(dag_run).values()) == {"success"}
     written = [event.extra["path"] for event in asset_events(*days)]
-    found = list(dag_run.get_task_instance("talk_time", map_index=0).xcom_pull("talk_time"))
+    tasks = [each for each in dag_run.get_task_instances() if each.task_id == "talk_time"]
+    found = [each.xcom_pull("talk_time", map_indexes=number) for number, each in enumerate(tasks)]
     assert written[2] == written[0]
     assert [each["path"] for each in found] == written[:2]
     for number, each in enumerate(found, start=1):
