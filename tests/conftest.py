@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.emulator import Emulator
 
@@ -28,6 +29,10 @@ os.environ.update(
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{_HOME.name}/airflow.db",
     AIRFLOW__LOGGING__LOGGING_LEVEL="INFO",
 )
+
+# A busy machine is no finding.
+settings.register_profile("nxcloud", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nxcloud")
 
 #: The day that tests fetch, long over; its midnight is in the API's zone.
 DAY = date(2026, 3, 17)

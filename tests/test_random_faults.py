@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from airflow_provider_nxcloud.api.errors import NXCloudError
@@ -77,7 +77,7 @@ def schedules(draw: st.DrawFn) -> tuple[list[Fault], str]:
 
 @pytest.mark.timeout(280)
 @pytest.mark.parametrize("kind", list(OPERATORS))
-@settings(max_examples=SCHEDULES, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=SCHEDULES, print_blob=True)
 @given(
     schedule=schedules(),
     count=st.integers(0, 8 * PAGE_SIZE),

@@ -163,7 +163,7 @@ class TestCsv:
         (row,) = csv_rows(b'{"startTime":"2026-03-17 08:00:09"}', kind=DID)
         assert row["startTime"] == "2026-03-17T00:00:09Z"
 
-    @settings(max_examples=300, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=300, derandomize=True, database=None)
     @given(st.lists(st.one_of(st.none(), st.text()), min_size=1, max_size=5))
     def test_any_text_comes_back(self, texts: list[str | None]) -> None:
         rows = csv_rows(*(json.dumps({"other": text}).encode() for text in texts))
@@ -216,7 +216,7 @@ class TestParquet:
         assert row["totalCustomerPrice"] == Decimal("0.1234567890123456789")
         assert row["_extra"] == '{"more":[1.0]}'
 
-    @settings(max_examples=200, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=200, derandomize=True, database=None)
     @given(st.lists(st.tuples(st.one_of(st.none(), st.text()), st.datetimes(datetime(2, 1, 1)), st.integers())))
     def test_any_text_and_any_moment_come_back(self, values: list[tuple[str | None, datetime, int]]) -> None:
         rows = [
@@ -228,7 +228,7 @@ class TestParquet:
         assert read["startTime"].cast(pa.int64()).to_pylist() == [row["startTime"] or None for row in rows]
         assert [json.loads(text) for text in read["_extra"].to_pylist()] == [{"new": row["new"]} for row in rows]
 
-    @settings(max_examples=200, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=200, derandomize=True, database=None)
     @given(st.lists(st.decimals(-(10**18), 10**18, allow_nan=False, places=19)))
     def test_any_money_comes_back(self, amounts: list[Decimal]) -> None:
         read = table(*(b'{"totalCustomerPrice":%b}' % str(amount).encode() for amount in amounts))
