@@ -39,8 +39,10 @@ from airflow.utils.db import initdb
 initdb()
 settings.configure_logging()  # which initdb has changed in Airflow 2
 from secrets_dag import dag
+from airflow_provider_nxcloud.api import client
 from airflow_provider_nxcloud.hooks.nxcloud import NXCloudHook
 
+client.FIRST_BACKOFF_SECONDS, client.LONGEST_BACKOFF_SECONDS = 0.002, 0.01  # as many retries, not as long
 dag_run = dag.test()
 print("STATES", {str(ti.state) for ti in dag_run.get_task_instances()})
 hook = NXCloudHook()
