@@ -169,9 +169,9 @@ class NXCloudCdrOperator(BaseOperator):
                 lookback=self.lookback,
                 timezone=hook.timezone,
             )
-            self._redactor(hook)  # what is wrong with it is said before the wait
+            redactor = hook.redactor(self.endpoint, self.redact)  # what is wrong with it is said before the wait
             self._wait(interval)
-            return self._fetch(hook, interval, context)
+            return self._fetch(hook, redactor, interval, context)
 
     def execute_complete(
         self, context: Context, event: Any = None, *, start: int, end: int
@@ -186,7 +186,8 @@ class NXCloudCdrOperator(BaseOperator):
             interval = Interval(start, end)
             if self.settle is not None:
                 sleep_until(settled_at(interval, self.settle))  # the triggerer's clock may be ahead of this one
-            return self._fetch(NXCloudHook(self.nxcloud_conn_id), interval, context)
+            hook = NXCloudHook(self.nxcloud_conn_id)
+            return self._fetch(hook, hook.redactor(self.endpoint, self.redact), interval, context)
 
     def on_kill(self) -> None:
         """Stop the requests."""
@@ -218,10 +219,11 @@ class NXCloudCdrOperator(BaseOperator):
             self.defer(trigger=trigger_at(moment), method_name="execute_complete", kwargs=kwargs)
         wait_without_triggerer(moment)
 
-    def _fetch(self, hook: NXCloudHook, interval: Interval, context: Context) -> list[dict[str, Any]] | dict[str, Any]:
+    def _fetch(
+        self, hook: NXCloudHook, redactor: Redactor, interval: Interval, context: Context
+    ) -> list[dict[str, Any]] | dict[str, Any]:
         self._gateway = hook.settings.host
         self.log.info("Fetching the records of %s for %s", self.endpoint.kind, interval)
-        redactor = self._redactor(hook)
         if redactor.actions:
             self.log.info("Redacting %s", redactor.actions)
         if self.output_path is None:
@@ -251,9 +253,6 @@ class NXCloudCdrOperator(BaseOperator):
 
     def _filters(self) -> dict[str, str | None]:
         return {name: getattr(self, name) for name in self.filter_fields}
-
-    def _redactor(self, hook: NXCloudHook) -> Redactor:
-        return hook.redactor(self.endpoint, self.redact)
 
     def _reader(self, hook: NXCloudHook) -> RecordReader:
         from airflow_provider_nxcloud.api.records import RecordReader
