@@ -26,8 +26,9 @@ from benchmarks.imports import import_times
 from benchmarks.jobs import CONCURRENCY, Case, Cost, Job, Results, Run
 from benchmarks.nxcloud import ACCESS_KEY, ACCESS_SECRET, CALL_CENTER, DID, ZONE
 from benchmarks.report import write_report
-from benchmarks.server import REPOSITORY, Server, running_server
+from benchmarks.server import Server, running_server
 from benchmarks.truth import DAY, Truth, is_faithful, truth_of
+from tests.demo.processes import REPOSITORY
 
 WORK = REPOSITORY / ".work" / "bench"
 LOG = WORK / "benchmark.log"

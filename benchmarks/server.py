@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 from benchmarks.jobs import Job
 from benchmarks.nxcloud import ACCESS_KEY, ACCESS_SECRET, signed_headers
+from tests.demo.processes import running_server as stand_in_server
 
-REPOSITORY = Path(__file__).parents[1]
 #: For a control request; it may have to make a million records first.
 TIMEOUT = 300
-STOP_SECONDS = 5
+#: No benchmark takes longer.
+LONGEST_SECONDS = 2 * 3600
 RECEIVED_BYTES = 1 << 20
 
 
@@ -99,29 +97,13 @@ def _raw_request(job: Job, page: int, host: str) -> bytes:
 @contextmanager
 def running_server(log: IO[str], *, cpu: int, call_center_per_day: int, did_per_day: int) -> Iterator[Server]:
     """Run a server on one core, and stop it whatever happens."""
-    options = {
-        "--cpu": cpu,
-        "--call-center-per-day": call_center_per_day,
-        "--did-per-day": did_per_day,
-        "--access-key": ACCESS_KEY,
-        "--access-secret": ACCESS_SECRET,
-    }
-    with subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "tests.emulator", *(f"{name}={value}" for name, value in options.items())],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        start_new_session=True,  # Ctrl-C in the terminal is for the benchmark, which stops the server in order
-    ) as process:
-        try:
-            ready = process.stdout.readline() if process.stdout else ""
-            if not ready:
-                raise RuntimeError("The stand-in server did not start; see the log")
-            yield Server(ready.split()[-1])
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with stand_in_server(
+        log,
+        longest_seconds=LONGEST_SECONDS,
+        cpu=cpu,
+        call_center_per_day=call_center_per_day,
+        did_per_day=did_per_day,
+        access_key=ACCESS_KEY,
+        access_secret=ACCESS_SECRET,
+    ) as server:
+        yield Server(server.url)

@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,8 +22,10 @@ from sqlalchemy import delete
 from airflow_provider_nxcloud.api.endpoints import CALL_CENTER_CDR
 from tests.conftest import DAY
 from tests.dag_runs import load
-from tests.docs.pages import REPOSITORY, Page, pages
+from tests.demo.processes import REPOSITORY
+from tests.docs.pages import Page, pages
 from tests.emulator import Emulator, generate_call_center_cdrs, generate_did_cdrs
+from tests.system.processes import clean_environment, free_ports, running
 
 ELSEWHERE = {"docs/output.md"}
 #: Shell commands that cannot run in a test: what they need, and where it is proven instead.
@@ -136,54 +134,25 @@ def cannot_run(command: str) -> bool:
 @pytest.fixture
 def shell(database: None, tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Return a function that runs commands in a shell of an empty home, and gives their output; all ends with it."""
-    groups: list[int] = []
 
     def run(script: str) -> str:
-        with subprocess.Popen(
-            ["bash", "-e", "-u", "-o", "pipefail", "-c", script.replace("8765", str(free_port()))],
-            cwd=tmp_path,
-            env=environment(tmp_path),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        ) as process:
-            groups.append(process.pid)
-            output, _ = process.communicate(timeout=LONGEST_SECONDS)
-        assert process.returncode == 0, output
+        (port,) = free_ports(1)
+        command = ["bash", "-e", "-u", "-o", "pipefail", "-c", script.replace("8765", str(port))]
+        environment = clean_environment(
+            HOME=str(tmp_path), AIRFLOW_HOME=os.environ["AIRFLOW_HOME"], AIRFLOW__CORE__LOAD_EXAMPLES="False"
+        )
+        log = tmp_path / "output.log"
+        with running(command, log=log, environment=environment, folder=tmp_path) as process:
+            code = process.wait(LONGEST_SECONDS)
+        output = log.read_text(encoding="utf-8")
+        assert code == 0, output
         return output
 
     for name in ("example_dags", "tests"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     yield run
-    for group in groups:
-        end_group(group)
     with create_session() as session:
         session.execute(delete(Connection))
-
-
-def end_group(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def environment(home: Path) -> Mapping[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "NXCLOUD"))}
-    return inherited | {
-        "HOME": str(home),
-        "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "no_proxy": "127.0.0.1",
-    }
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.mark.skipif(

@@ -13,7 +13,7 @@ from airflow_provider_nxcloud.operators.base import NXCloudCdrOperator
 from docs import generate_errors, generate_fields, generate_operators
 from docs.generate_operators import SECTIONS, documented_parameters
 from tests.compat import COMBINATIONS
-from tests.docs.pages import REPOSITORY
+from tests.demo.processes import REPOSITORY
 
 
 @pytest.mark.parametrize(

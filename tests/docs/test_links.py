@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.docs.pages import REPOSITORY, Page, pages
+from tests.demo.processes import REPOSITORY
+from tests.docs.pages import Page, pages
 
 #: Other sites that the pages name.
 KNOWN_HOSTS = {"www.nxcloud.com", "keepachangelog.com", "semver.org"}

@@ -17,10 +17,12 @@ import pytest
 
 from airflow_provider_nxcloud.operators.cdr import NXCloudCallCenterCdrOperator, NXCloudDidCdrOperator
 from tests.conftest import DAY, DAY_START
+from tests.demo.processes import REPOSITORY
+from tests.docs.pages import Page
 from tests.emulator import Emulator, generate_call_center_cdrs, generate_did_cdrs
 
-PAGE = Path(__file__).parents[2] / "docs" / "output.md"
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+PAGE = Page(REPOSITORY / "docs" / "output.md")
+BLOCKS = PAGE.blocks
 
 #: Days of different lengths, so that none can stand for another.
 COUNTS = {DAY + timedelta(days=number): count for number, count in enumerate((310, 420, 175))}
@@ -97,7 +99,7 @@ def test_queries(query: str, landing: Path, server: Emulator) -> None:
 @pytest.mark.parametrize("program", blocks("python"))
 def test_programs(program: str, landing: Path, server: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
-    exec(compile(program, str(PAGE), "exec"), names)  # noqa: S102
+    exec(compile(program, PAGE.name, "exec"), names)  # noqa: S102
     if found := daily_of(names):
         assert found == truth(server)
     elif "FORMULA" in names:
