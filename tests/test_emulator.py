@@ -2,7 +2,6 @@
 
 import datetime
 import email.utils
-import hashlib
 import json
 import os
 import signal
@@ -20,18 +19,22 @@ import pytest
 import requests
 
 from tests.emulator import Emulator, Fault, generate_call_center_cdrs, generate_did_cdrs
+from tests.emulator.asking import (
+    BODIES,
+    DAY,
+    END,
+    PATHS,
+    START,
+    all_records,
+    code_of,
+    records_of,
+    request_of,
+    send,
+    without,
+)
 from tests.emulator.encoding import decode, encode
 from tests.emulator.rules import signature
 
-DAY = datetime.date(2023, 7, 1)
-START = 1688140800  # the first instant of that day in Asia/Shanghai
-END = START + 86400
-PATHS = {"call_center": "/saas/cc/openapi/cdr/page", "did": "/api/did/cdr"}
-BUSINESS = {"call_center": ("8", "cc"), "did": ("4", "cdr")}
-BODIES: dict[str, dict[str, Any]] = {
-    "call_center": {"startTime": START, "endTime": END, "size": 100, "page": 1},
-    "did": {"date": "2023-07-01", "pageSize": 999, "page": 1},
-}
 CALL_CENTER_FIELDS = {
     "agentName", "agentNickName", "answered", "answerTime", "callDuration", "callee", "caller", "callId",
     "direction", "dtmfKeys", "endTime", "hangupBy", "hangupCode", "callStatus", "hangupReason", "inQueueTime",
@@ -43,72 +46,6 @@ DID_FIELDS = {
     "callPriceUnit", "callPrice", "endDirection", "endReason", "endReasonName", "callerIp", "calleeIp",
     "startTime", "endTime",
 }  # fmt: skip
-
-
-def request_of(
-    emulator: Emulator,
-    endpoint: str,
-    body: Any = None,
-    *,
-    raw: bytes | None = None,
-    algorithm: str | None = None,
-    headers: dict[str, str | None] | None = None,
-    **changes: Any,
-) -> requests.PreparedRequest:
-    """Return a signed request; `headers` are set (None: left out) before signing, `sign` after it."""
-    if raw is None:
-        raw = json.dumps({**(body or BODIES[endpoint]), **changes}, ensure_ascii=False).encode()
-    business, action = BUSINESS[endpoint]
-    sent: dict[str, str | None] = {
-        "accessKey": emulator.access_key,
-        "ts": str(int(time.time() * 1000)),
-        "bizType": business,
-        "action": action,
-        "Content-Type": "application/json",
-        "algorithm": algorithm,
-        **(headers or {}),
-    }
-    text = "&".join(f"{name}={sent[name]}" for name in ("accessKey", "action", "bizType", "ts")).encode()
-    text += (b"&body=" + raw if raw else b"") + f"&accessSecret={emulator.access_secret}".encode()
-    digest = hashlib.sha256 if algorithm == "sha256" else hashlib.md5
-    sent = {"sign": digest(text).hexdigest(), **sent}
-    kept = {name: value for name, value in sent.items() if value is not None}
-    return requests.Request("POST", emulator.url + PATHS[endpoint], headers=kept, data=raw).prepare()
-
-
-def send(emulator: Emulator, endpoint: str, body: Any = None, **options: Any) -> requests.Response:
-    with requests.Session() as session:
-        prepared = request_of(emulator, endpoint, body, **options)
-        return session.send(prepared, timeout=5, allow_redirects=False)
-
-
-def code_of(emulator: Emulator, endpoint: str = "call_center", body: Any = None, **options: Any) -> int:
-    response = send(emulator, endpoint, body, **options)
-    assert response.status_code == 200
-    return int(response.json()["code"])
-
-
-def records_of(emulator: Emulator, endpoint: str, body: Any = None, **options: Any) -> list[dict[str, Any]]:
-    answer = decode(send(emulator, endpoint, body, **options).content)
-    assert answer["code"] == 0
-    records: list[dict[str, Any]] = answer["data"] if endpoint == "call_center" else answer["data"]["list"]
-    return records
-
-
-def all_records(emulator: Emulator, endpoint: str, size: int, **changes: Any) -> list[dict[str, Any]]:
-    """Return the records of every page, up to one that is not full."""
-    size_name = "size" if endpoint == "call_center" else "pageSize"
-    found: list[dict[str, Any]] = []
-    for page in range(1, 1000):
-        records = records_of(emulator, endpoint, **{**changes, size_name: size, "page": page})
-        found += records
-        if len(records) < size:
-            break
-    return found
-
-
-def without(endpoint: str, name: str) -> dict[str, Any]:
-    return {key: value for key, value in BODIES[endpoint].items() if key != name}
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@
 It follows the service's own description and shares no code with the client that it tests.
 """
 
+from tests.emulator.behaviour import Behaviour
 from tests.emulator.faults import Fault
 from tests.emulator.records import generate_call_center_cdrs, generate_did_cdrs
 from tests.emulator.server import Emulator
 from tests.emulator.statistics import ReceivedRequest
 
-__all__ = ["Emulator", "Fault", "ReceivedRequest", "generate_call_center_cdrs", "generate_did_cdrs"]
+__all__ = ["Behaviour", "Emulator", "Fault", "ReceivedRequest", "generate_call_center_cdrs", "generate_did_cdrs"]

@@ -4,15 +4,19 @@ import argparse
 import os
 import signal
 from collections.abc import Sequence
-from typing import get_args
+from dataclasses import fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from tests.emulator.behaviour import Behaviour
+from tests.emulator.placement import DidDate
 from tests.emulator.records import DEFAULT_TIMEZONE
 from tests.emulator.rules import EndTime
 from tests.emulator.server import Emulator
-from tests.emulator.store import DidDate, Order
+from tests.emulator.sorting import Order
 
 _KEPT_REQUESTS = 100_000
 _STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+_BEHAVIOUR = [option for option in fields(Behaviour) if option.name not in ("replicas", "lagging")]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,6 +43,7 @@ def _emulator(options: argparse.Namespace) -> Emulator:
         end_time=options.end_time,
         order=options.order,
         did_date_of=options.did_date_of,
+        behaviour=Behaviour(**{option.name: getattr(options, option.name) for option in _BEHAVIOUR}),
         pretty=options.pretty,
         access_key=options.access_key,
         access_secret=options.access_secret,
@@ -69,7 +74,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--access-secret", default="emulator-access-secret", metavar="SECRET", help="secret of that key")
     add("--max-rate", type=float, metavar="N", help="answer 429 beyond this many requests in a second")
     add("--cpu", type=int, metavar="N", help="run on this processor only")
+    annotations = get_type_hints(Behaviour, include_extras=True)
+    for option in _BEHAVIOUR:
+        kind, description = get_args(annotations[option.name])
+        add(f"--{option.name.replace('_', '-')}", default=option.default, help=description, **_argument(kind))
     return parser
+
+
+def _argument(kind: Any) -> dict[str, Any]:
+    if kind is bool:
+        return {"action": "store_true"}
+    if get_origin(kind) is Literal:
+        return {"choices": get_args(kind)}
+    return {"type": int, "metavar": "N"}
 
 
 if __name__ == "__main__":

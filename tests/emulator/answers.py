@@ -3,8 +3,10 @@
 from functools import lru_cache
 from typing import Any
 
+from tests.emulator.behaviour import Behaviour
 from tests.emulator.encoding import Verbatim, decode, encode
 from tests.emulator.endpoints import CALL_CENTER, Endpoint
+from tests.emulator.paging import PageOfRows, page_of_rows
 from tests.emulator.store import Entry, Query, RecordSet
 
 _CACHED_PAGES = 1024
@@ -13,7 +15,8 @@ _CACHED_PAGES = 1024
 class Answers:
     """Writes answers, and keeps the pages asked for lately."""
 
-    def __init__(self, *, pretty: bool) -> None:
+    def __init__(self, behaviour: Behaviour, *, pretty: bool) -> None:
+        self._behaviour = behaviour
         self._pretty = pretty
         self._request_id_member = '{\n    "reqId": "%s",' if pretty else '{"reqId":"%s",'
         self._page = lru_cache(maxsize=_CACHED_PAGES)(self._written_page)
@@ -27,10 +30,18 @@ class Answers:
         *,
         omitted: int = 0,
         extra_rows: int = 0,
+        total: int | None = None,
     ) -> bytes:
-        """Return a page of a query, without its last `omitted` records; `extra_rows` adds to a DID total."""
-        rest = self._page(endpoint, records, records.version, query, omitted, extra_rows)
+        """Return a page of a query, without its last `omitted` records.
+
+        `total` takes the place of the true DID total, and `extra_rows` adds to it.
+        """
+        rest = self._page(endpoint, records, records.version, query, omitted, extra_rows, total)
         return self._opening(endpoint, request_id) + rest
+
+    def total(self, records: RecordSet, query: Query) -> int:
+        """Return the DID total of a query."""
+        return page_of_rows(records, query, self._behaviour).total
 
     def envelope(self, endpoint: Endpoint, request_id: str, code: int, message: str, data: Any) -> bytes:
         """Return a whole answer around any `data`."""
@@ -48,12 +59,12 @@ class Answers:
         query: Query,
         omitted: int,
         extra_rows: int,
+        total: int | None,
     ) -> bytes:
-        selection = records.select(query)
-        first = (query.page - 1) * query.size
-        page = selection[first : first + query.size]
-        items = [self._record(entry) for entry in page[: max(len(page) - omitted, 0)]]
-        data = items if endpoint is CALL_CENTER else _did_data(items, query, len(selection) + extra_rows)
+        page = page_of_rows(records, query, self._behaviour)
+        items = [self._record(entry) for entry in page.entries[: max(len(page.entries) - omitted, 0)]]
+        rows = (page.total if total is None else total) + extra_rows
+        data = items if endpoint is CALL_CENTER else _did_data(items, page, rows)
         return self._rest(endpoint, 0, endpoint.success_message, data)
 
     def _record(self, entry: Entry) -> Any:
@@ -76,11 +87,11 @@ class Answers:
         return encode(value, pretty=self._pretty).encode()
 
 
-def _did_data(items: list[Any], query: Query, total: int) -> dict[str, Any]:
+def _did_data(items: list[Any], page: PageOfRows, total: int) -> dict[str, Any]:
     return {
         "totalRow": total,
-        "pageNumber": query.page,
-        "totalPage": -(-total // query.size),
-        "pageSize": query.size,
+        "pageNumber": page.number,
+        "totalPage": -(-total // page.size),
+        "pageSize": page.size,
         "list": items,
     }

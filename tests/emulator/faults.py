@@ -1,6 +1,7 @@
 """Faults: what can be made to go wrong, for which requests, and how often."""
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from threading import Lock
@@ -14,6 +15,7 @@ from tests.emulator.records import Record
 from tests.emulator.store import Query, RecordSet
 
 Kind = Literal[
+    "cached",
     "clock",
     "close",
     "data",
@@ -23,6 +25,7 @@ Kind = Literal[
     "latency",
     "misshapen",
     "not_json",
+    "outage",
     "oversize",
     "rate_limit",
     "redirect",
@@ -30,6 +33,7 @@ Kind = Literal[
     "reset",
     "serve_page",
     "short_page",
+    "stale_total",
     "status",
     "total",
     "truncate",
@@ -46,6 +50,10 @@ class Fault:
 
     It looks at the requests of `endpoint` for `page` (None: any), lets the first `after` of them pass, and
     then strikes `times` times (None: always). The other fields belong to the kinds named beside them.
+
+    Three kinds last. An `outage` strikes once: for `seconds` from then on, all pages of the endpoint are empty.
+    `cached` answers each page query with the bytes of its first strike on it, and `stale_total` each query with
+    the total that it had, or with `total`; `times=None` keeps them up.
     """
 
     kind: Kind
@@ -53,7 +61,7 @@ class Fault:
     page: int | None = None
     after: int = 0
     times: int | None = 1
-    seconds: float = 1.0  # latency; drip, between bytes; clock, its new offset; rate_limit, ahead of a date
+    seconds: float = 1.0  # latency; outage; drip, between bytes; clock, its offset; rate_limit, ahead of a date
     retry_after: float | Literal["date"] | None = None  # rate_limit: None sends no header
     status: int | None = None  # status: 502 unless given; redirect: 302 unless given
     location: str = "https://example.com/elsewhere"  # redirect
@@ -63,6 +71,7 @@ class Fault:
     key: Any = None  # remove; None takes the first record in the query's order
     other_page: int = 1  # serve_page
     records: int = 1  # short_page, total
+    total: int | None = None  # stale_total
     payload: Any = None  # misshapen, data: any JSON value
     size: int = 1 << 20  # oversize, in bytes
 
@@ -87,12 +96,14 @@ class Exchange:
     query: Query | None = None
     omitted: int = 0
     extra_rows: int = 0
+    total: int | None = None
     status: int = 200
     code: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     delivery: Delivery = "whole"
     pace: float = 0.0
+    memory: dict[Any, Any] = field(default_factory=dict)  # what the fault that acts has kept since it first struck
 
     def fill(self, body: bytes, *, status: int = 200, content_type: str = "application/json") -> None:
         """Put another answer in place of the proper one."""
@@ -105,46 +116,59 @@ class FaultList:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._faults: list[_Counted] = []
+        self._faults: list[FaultInForce] = []
 
     def add(self, fault: Fault) -> None:
         """Put a fault in force."""
         with self._lock:
-            self._faults.append(_Counted(fault))
+            self._faults.append(FaultInForce(fault))
 
     def clear(self) -> None:
         """Lift all faults."""
         with self._lock:
             self._faults.clear()
 
-    def striking(self, endpoint: str, page: int | None) -> list[Fault]:
+    def striking(self, endpoint: str, page: int | None) -> "list[FaultInForce]":
         """Return the faults that strike this request, and count it."""
         if not self._faults:
             return []
         with self._lock:
-            return [counted.fault for counted in self._faults if counted.strikes(endpoint, page)]
+            return [fault for fault in self._faults if fault.strikes(endpoint, page)]
 
 
 @dataclass(slots=True)
-class _Counted:
+class FaultInForce:
+    """A fault of a server, and what has become of it so far."""
+
     fault: Fault
     matches: int = 0
+    over_at: float | None = None  # outage
+    memory: dict[Any, Any] = field(default_factory=dict)
 
     def strikes(self, endpoint: str, page: int | None) -> bool:
+        """Return whether the fault strikes a request, and count it."""
         fault = self.fault
-        if fault.endpoint not in (None, endpoint) or fault.page not in (None, page):
+        if fault.endpoint not in (None, endpoint):
+            return False
+        if self.over_at is not None:
+            return time.monotonic() < self.over_at
+        if fault.page not in (None, page):
             return False
         self.matches += 1
         struck = self.matches - fault.after
-        return struck > 0 and (fault.times is None or struck <= fault.times)
+        strikes = struck > 0 and (fault.times is None or struck <= fault.times)
+        if strikes and fault.kind == "outage":
+            self.over_at = time.monotonic() + fault.seconds
+        return strikes
 
 
-def apply(faults: Iterable[Fault], phase: Phase, exchange: Exchange) -> None:
+def apply(faults: Iterable[FaultInForce], phase: Phase, exchange: Exchange) -> None:
     """Let the faults of one phase act on an exchange, in the order in which they were added."""
-    for fault in faults:
-        fault_phase, act = _ACTIONS[fault.kind]
+    for in_force in faults:
+        fault_phase, act = _ACTIONS[in_force.fault.kind]
         if fault_phase == phase:
-            act(fault, exchange)
+            exchange.memory = in_force.memory
+            act(in_force.fault, exchange)
 
 
 def _latency(fault: Fault, exchange: Exchange) -> None:
@@ -179,6 +203,25 @@ def _short_page(fault: Fault, exchange: Exchange) -> None:
 
 def _total(fault: Fault, exchange: Exchange) -> None:
     exchange.extra_rows += fault.records
+
+
+def _outage(_: Fault, exchange: Exchange) -> None:
+    if exchange.query:
+        exchange.query = exchange.query._replace(end=exchange.query.start)
+
+
+def _stale_total(fault: Fault, exchange: Exchange) -> None:
+    if exchange.query:
+        if fault.total is None:
+            known = exchange.query._replace(page=1, size=1)
+            exchange.total = exchange.memory.setdefault(known, exchange.answers.total(exchange.records, known))
+        else:
+            exchange.total = fault.total
+
+
+def _cached(_: Fault, exchange: Exchange) -> None:
+    if exchange.query:
+        exchange.body = exchange.memory.setdefault((exchange.endpoint, exchange.query), exchange.body)
 
 
 def _data(fault: Fault, exchange: Exchange) -> None:
@@ -254,6 +297,9 @@ _ACTIONS: dict[Kind, tuple[Phase, Callable[[Fault, Exchange], None]]] = {
     "serve_page": ("query", _serve_page),
     "short_page": ("query", _short_page),
     "total": ("query", _total),
+    "outage": ("query", _outage),
+    "stale_total": ("query", _stale_total),
+    "cached": ("answer", _cached),
     "data": ("answer", _data),
     "misshapen": ("answer", _misshapen),
     "error_code": ("answer", _error_code),

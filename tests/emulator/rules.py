@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tests.emulator.endpoints import CALL_CENTER, Endpoint
-from tests.emulator.store import Filter, Query, wall_clock_milliseconds
+from tests.emulator.placement import wall_clock_milliseconds
+from tests.emulator.store import Filter, Query
 
 EndTime = Literal["exclusive", "inclusive", "inclusive_seconds"]
 

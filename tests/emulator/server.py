@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Collection, Iterable
+from itertools import cycle
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
@@ -11,22 +12,19 @@ from zoneinfo import ZoneInfo
 
 from tests.emulator import control, endpoints, faults, rules
 from tests.emulator.answers import Answers
+from tests.emulator.behaviour import USUAL, Behaviour
 from tests.emulator.clock import Clock
 from tests.emulator.connection import Connection, Request, Response
 from tests.emulator.encoding import decode, encode
 from tests.emulator.endpoints import CALL_CENTER, DID, Endpoint
 from tests.emulator.faults import Exchange, Fault, FaultList
 from tests.emulator.limiter import Limiter
+from tests.emulator.placement import DidDate, call_center_placement, did_placement
 from tests.emulator.records import DEFAULT_TIMEZONE, Record
+from tests.emulator.reporting import call_center_report, did_report
+from tests.emulator.sorting import Order, Sorting
 from tests.emulator.statistics import ReceivedRequest, Statistics
-from tests.emulator.store import (
-    DidDate,
-    Order,
-    RecordSet,
-    call_center_placement,
-    day_generator,
-    did_placement,
-)
+from tests.emulator.store import RecordSet, day_generator
 
 _HOST = "127.0.0.1"
 _BACKLOG = 1024
@@ -38,8 +36,9 @@ class Emulator:
 
     It holds the records it is given, and fills every day that a query touches with `call_center_per_day`
     and `did_per_day` generated ones. `end_time`, `order`, `timezone` and `did_date_of` settle what the
-    service's own description leaves open. `latency` and `clock_offset` are in seconds. With
-    `kept_requests`, only so many of the latest requests are kept, while the counts go on.
+    service's own description leaves open, `behaviour` what it does not even mention. `latency` and
+    `clock_offset` are in seconds. With `kept_requests`, only so many of the latest requests are kept, while
+    the counts go on.
     """
 
     def __init__(
@@ -57,6 +56,7 @@ class Emulator:
         order: Order = "descending",
         timezone: str = DEFAULT_TIMEZONE,
         did_date_of: DidDate = "start",
+        behaviour: Behaviour = USUAL,
         latency: float = 0.0,
         clock_offset: float = 0.0,
         pretty: bool = False,
@@ -71,21 +71,30 @@ class Emulator:
         zone = ZoneInfo(timezone)
         self._account = rules.Account(access_key, access_secret, permitted)
         self._end_time = end_time
+        selects_by, stored_grain = behaviour.selects_by, behaviour.stored_grain
         self._records = {
             endpoint.name: RecordSet(
                 endpoint.key_field,
                 placement,
                 records=records,
                 generate=day_generator(endpoint, per_day, seed, timezone),
-                order=order,
+                sorting=Sorting(order, behaviour.sort_grain),
+                report=report(behaviour),
             )
-            for endpoint, placement, records, per_day in (
-                (CALL_CENTER, call_center_placement(zone), call_center, call_center_per_day),
-                (DID, did_placement(zone, did_date_of), did, did_per_day),
+            for endpoint, placement, report, records, per_day in (
+                (
+                    CALL_CENTER,
+                    call_center_placement(zone, selects_by, stored_grain),
+                    call_center_report,
+                    call_center,
+                    call_center_per_day,
+                ),
+                (DID, did_placement(zone, did_date_of), did_report, did, did_per_day),
             )
         }
+        self._missing = cycle([frozenset(), *[frozenset(behaviour.lagging)] * (behaviour.replicas - 1)])
         self._clock = Clock(clock_offset)
-        self._answers = Answers(pretty=pretty)
+        self._answers = Answers(behaviour, pretty=pretty)
         self._limiter = Limiter(max_rate) if max_rate is not None else None
         self._faults = FaultList()
         self._statistics = Statistics(kept_requests=kept_requests)
@@ -175,15 +184,22 @@ class Emulator:
         self._records[endpoint].remove(key)
 
     def call_center_cdrs(self, start: float, end: float) -> list[Record]:
-        """Return the call center records that start in [start, end), oldest first."""
+        """Return the call center records that start in [start, end), oldest first.
+
+        What selects and orders them is the truth, whatever the server compares, serves or reports; but they are
+        themselves as it reports them: with times in its unit and zone.
+        """
         return [decode(entry.text) for entry in self._records["call_center"].started(start, end)]
 
     def did_cdrs(self, start: float, end: float) -> list[Record]:
-        """Return the DID records that start in [start, end), read in the server's zone, oldest first."""
+        """Return the DID records that truly start in [start, end), read in the server's zone, oldest first.
+
+        They are as the server reports them, and may have no key.
+        """
         return [decode(entry.text) for entry in self._records["did"].started(start, end)]
 
     def json_of(self, endpoint: str, record: Record) -> bytes:
-        """Return the compact JSON that the server sends for a record."""
+        """Return the compact JSON that the server sends for a record that is as it reports it."""
         if endpoint not in self._records:
             raise KeyError(endpoint)
         return encode(record).encode()
@@ -268,9 +284,11 @@ class Emulator:
     def _judge(self, exchange: Exchange, request: Request, body: dict[str, Any] | None) -> rules.RefusalError | None:
         try:
             rules.check_headers(exchange.endpoint, request.headers, request.body, self._account, self._clock.now())
-            exchange.query = rules.check_body(exchange.endpoint, body, self._end_time)
+            query = rules.check_body(exchange.endpoint, body, self._end_time)
         except rules.RefusalError as refusal:
             return refusal
+        missing = next(self._missing)
+        exchange.query = query._replace(missing=missing) if missing else query
         return None
 
     def _write(self, exchange: Exchange, refusal: rules.RefusalError | None) -> None:
@@ -284,6 +302,7 @@ class Emulator:
                 exchange.query,
                 omitted=exchange.omitted,
                 extra_rows=exchange.extra_rows,
+                total=exchange.total,
             )
         elif refusal is not None:
             exchange.code = refusal.code

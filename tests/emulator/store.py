@@ -3,88 +3,47 @@
 import datetime
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from threading import RLock
-from typing import Any, Literal, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import Any, NamedTuple
 
 from tests.emulator.encoding import decode, encode
 from tests.emulator.endpoints import CALL_CENTER, DID, Endpoint
+from tests.emulator.placement import EPOCH, MILLISECOND, Placement
 from tests.emulator.records import Record, generate_call_center_cdrs, generate_did_cdrs
+from tests.emulator.reporting import Report
+from tests.emulator.sorting import Sorting
 
 Filter = tuple[str, Any]
-DidDate = Literal["start", "end"]
-Order = Literal["ascending", "descending"]
 
 _DAY = datetime.timedelta(days=1)
-_MILLISECOND = datetime.timedelta(milliseconds=1)
-_EPOCH = datetime.datetime(1970, 1, 1)
 _position = attrgetter("position")
 
 
 class Query(NamedTuple):
-    """One page of the records whose position lies in [start, end) and that pass every filter."""
+    """One page of the records that are placed in [start, end) and pass every filter."""
 
     start: int
     end: int
     filters: tuple[Filter, ...]
     page: int
     size: int
+    missing: frozenset[Any] = frozenset()  # keys of records that the server that answers does not hold
 
 
 class Entry(NamedTuple):
-    """A record as it is held: its JSON text, and what it is found by.
+    """A record as it is held: its JSON text as it is reported, and what it is found by.
 
     Keeping the text instead of the dictionary takes a quarter of the memory.
     """
 
     position: int
     sequence: int
+    until: int
     instant: int
     key: Any
     text: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a record stands in time."""
-
-    position: Callable[[Record], int]  # what a query selects and orders by
-    instant: Callable[[Record], int]  # when the call started, in epoch milliseconds
-    day_of: Callable[[int], datetime.date]  # the local calendar day of a position
-    look_back: int = 0  # how many days earlier a record that a query selects may have started
-
-
-def wall_clock_milliseconds(text: str) -> int:
-    """Return a wall-clock time as a number that orders like it, whatever its zone."""
-    return (datetime.datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
-
-
-def call_center_placement(zone: ZoneInfo) -> Placement:
-    """Place call center records by their start, in epoch milliseconds."""
-
-    def start(record: Record) -> int:
-        return int(record["startTime"])
-
-    return Placement(start, start, lambda position: datetime.datetime.fromtimestamp(position // 1000, zone).date())
-
-
-def did_placement(zone: ZoneInfo, date_of: DidDate) -> Placement:
-    """Place DID records by the wall-clock time whose date selects them."""
-    field = f"{date_of}Time"
-
-    def instant(record: Record) -> int:
-        local = datetime.datetime.fromisoformat(record["startTime"]).replace(tzinfo=zone)
-        return int(local.timestamp()) * 1000
-
-    return Placement(
-        position=lambda record: wall_clock_milliseconds(record[field]),
-        instant=instant,
-        day_of=lambda position: (_EPOCH + position * _MILLISECOND).date(),
-        look_back=1 if date_of == "end" else 0,
-    )
 
 
 def day_generator(
@@ -107,13 +66,15 @@ class RecordSet:
         *,
         records: Iterable[Record] = (),
         generate: Callable[[datetime.date], list[Record]] | None = None,
-        order: Order = "descending",
+        sorting: Sorting,
+        report: Report,
     ) -> None:
         self.version = 0
+        self.sorting = sorting
         self._key_field = key_field
         self._placement = placement
         self._generate = generate
-        self._descending = order == "descending"
+        self._report = report
         self._lock = RLock()
         self._ordered: list[Entry] = []
         self._by_key: dict[Any, Entry] = {}
@@ -139,7 +100,7 @@ class RecordSet:
     def select(self, query: Query) -> list[Entry]:
         """Return all the entries that a query selects, in the server's order, whatever its page."""
         self._fill(query.start, query.end)
-        return self._select(self.version, query.start, query.end, query.filters)
+        return self._select(self.version, query.start, query.end, query.filters, query.missing)
 
     def started(self, start: float, end: float) -> Iterator[Entry]:
         """Yield the entries of calls that started in [start, end), in epoch seconds, oldest first."""
@@ -149,14 +110,25 @@ class RecordSet:
             entries = [entry for entry in self._ordered if first <= entry.instant < last]
         return iter(sorted(entries, key=attrgetter("instant", "sequence")))
 
-    def _selection(self, _: int, start: int, end: int, filters: tuple[Filter, ...]) -> list[Entry]:
-        with self._lock:
-            first = bisect_left(self._ordered, start, key=_position)
-            last = bisect_left(self._ordered, end, key=_position)
-            entries = self._ordered[first:last]
+    def _selection(
+        self, _: int, start: int, end: int, filters: tuple[Filter, ...], missing: frozenset[Any]
+    ) -> list[Entry]:
+        entries = self._placed(start, end)
+        if missing:
+            entries = [entry for entry in entries if entry.key not in missing]
         if filters:
             entries = [entry for entry in entries if _passes(entry, filters)]
-        return entries[::-1] if self._descending else entries
+        return self.sorting.arrange(entries)
+
+    def _placed(self, start: int, end: int) -> list[Entry]:
+        """Return the entries that are placed in [start, end)."""
+        if end <= start:
+            return []
+        with self._lock:
+            last = bisect_left(self._ordered, end, key=_position)
+            if self._placement.until is None:
+                return self._ordered[bisect_left(self._ordered, start, key=_position) : last]
+            return [entry for entry in self._ordered[:last] if entry.until >= start]
 
     def _fill(self, start: int, end: int) -> None:
         """Make the records of the days that the positions [start, end) may touch."""
@@ -168,8 +140,8 @@ class RecordSet:
     def _fill_instants(self, start: float, end: float) -> None:
         if self._generate is None or end <= start:
             return
-        first = (_EPOCH + start * _MILLISECOND).date() - _DAY  # a zone is less than a day away from UTC
-        self._fill_days(first, (_EPOCH + end * _MILLISECOND).date() + _DAY)
+        first = (EPOCH + start * MILLISECOND).date() - _DAY  # a zone is less than a day away from UTC
+        self._fill_days(first, (EPOCH + end * MILLISECOND).date() + _DAY)
 
     def _fill_days(self, day: datetime.date, last: datetime.date) -> None:
         while day <= last:
@@ -198,9 +170,11 @@ class RecordSet:
     def _entry(self, record: Record) -> Entry:
         self._sequence += 1
         placement = self._placement
+        position = placement.position(record)
+        until = position if placement.until is None else placement.until(record)
         key = record.get(self._key_field)
-        text = encode(record).encode()
-        entry = Entry(placement.position(record), self._sequence, placement.instant(record), key, text)
+        text = encode(self._report(record)).encode()
+        entry = Entry(position, self._sequence, until, placement.instant(record), key, text)
         if key is not None:
             self._by_key[key] = entry
         return entry
