@@ -17,7 +17,8 @@ import psutil
 from tests.demo.processes import REPOSITORY
 from tests.system.celery_executor import worker_name
 from tests.system.celery_executor.rest import AirflowApi
-from tests.system.celery_executor.services import NXCloud, running_nxcloud, running_postgres, running_redis
+from tests.system.celery_executor.services import NXCloud, running_nxcloud, running_redis
+from tests.system.databases import running_postgres
 from tests.system.processes import LOOPBACK, clean_environment, free_ports, running, session_of, wait_for
 
 COMMAND_SECONDS = 120
