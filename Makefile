@@ -32,7 +32,18 @@ test-api: $(UV)  ## run the tests of api/ in an environment without Airflow
 	$(UV) venv --quiet --clear --python $(PYTHON) $(WORK)/api
 	$(UV) pip install --quiet --python $(WORK)/api/bin/python --constraint constraints.txt \
 		msgspec requests tenacity tzdata httptools hypothesis pytest pytest-timeout
-	$(WORK)/api/bin/python -m pytest tests/api tests/test_emulator.py
+	$(WORK)/api/bin/python -m pytest tests/api tests/emulator tests/test_emulator.py
+
+$(WORK)/database/venv/ready: $(UV) pyproject.toml constraints.txt
+	$(UV) venv --quiet --clear --python $(PYTHON) $(WORK)/database/venv
+	$(UV) pip install --quiet --python $(WORK)/database/venv/bin/python --constraint constraints.txt \
+		msgspec requests tenacity tzdata --group database
+	touch $@
+
+.PHONY: test-database
+test-database: $(WORK)/database/venv/ready  ## fetch from a real MariaDB and PostgreSQL (needs mariadb-server and postgresql)
+	tests/system/packages.sh mariadb-server postgresql
+	$(WORK)/database/venv/bin/python -m pytest -m database tests/database
 
 .PHONY: build
 build: $(UV)  ## build the sdist, and the wheel from it (dist/)
@@ -46,7 +57,7 @@ test-wheel: build  ## run the tests against the built wheel, in an environment t
 	$(UV) pip install --quiet --python $(WORK)/wheel/venv/bin/python --constraint constraints.txt \
 		"$$(ls dist/*.whl)[parquet,s3]" --group dev apache-airflow==$(AIRFLOW)
 	cp -R docs tests example_dags pyproject.toml *.md $(WORK)/wheel
-	cd $(WORK)/wheel && venv/bin/python -m pytest --ignore tests/api --ignore tests/test_emulator.py
+	cd $(WORK)/wheel && venv/bin/python -m pytest --ignore tests/api --ignore tests/emulator --ignore tests/test_emulator.py
 
 .PHONY: dist
 dist: $(VENV)/ready build  ## build, look into the archives, and try the wheel in clean environments: oldest, newest Airflow

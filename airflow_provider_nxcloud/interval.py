@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import count, islice, pairwise, takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_nxcloud.api.defaults import TIMEZONE
-from airflow_provider_nxcloud.api.moments import Moment, unix_seconds
+from airflow_provider_nxcloud.api.moments import Moment, unix_seconds, utc_text
 
 #: Airflow's own default limit of mapped tasks, ``[core] max_map_length``.
 MAX_PIECES = 1024
@@ -58,11 +58,6 @@ class Interval:
                 f"The interval {self} ends in {missing:.0f} s, so its records are not complete yet: run the task "
                 "after its end, set settle=timedelta(...) to let it wait, or choose an earlier interval"
             )
-
-
-def utc_text(seconds: int) -> str:
-    """Return Unix time as ISO 8601 text in UTC, with ``Z``."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def require_timedelta(name: str, value: object) -> timedelta:

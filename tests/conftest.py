@@ -40,6 +40,9 @@ ZONE = ZoneInfo("Asia/Shanghai")
 DAY_START = int(datetime(2026, 3, 17, tzinfo=ZONE).timestamp())
 DAY_END = DAY_START + 86_400
 
+#: The client's pause before it believes an empty answer, in tests.
+PAUSE_SECONDS = 0.05
+
 
 @pytest.fixture
 def emulator(request: pytest.FixtureRequest) -> Iterator[Callable[..., Emulator]]:
@@ -59,9 +62,10 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Callable[..., Emulator]
 
 @pytest.fixture(autouse=True)
 def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the retries' number and order, not their length."""
+    """Keep the number and order of retries and pauses, not their length."""
     monkeypatch.setattr("airflow_provider_nxcloud.api.client.FIRST_BACKOFF_SECONDS", 0.002)
     monkeypatch.setattr("airflow_provider_nxcloud.api.client.LONGEST_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("airflow_provider_nxcloud.api.completeness.fetching.PAUSE_SECONDS", PAUSE_SECONDS)
 
 
 @pytest.fixture

@@ -22,8 +22,11 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_nxcloud.api.endpoints import Endpoint, Page, Window, spans, time_range
+from airflow_provider_nxcloud.api.completeness.ends import Total
+from airflow_provider_nxcloud.api.endpoints import Endpoint
+from airflow_provider_nxcloud.api.pages import Facts, Page
 from airflow_provider_nxcloud.api.records import Field, FieldType
+from airflow_provider_nxcloud.api.windows import Window, time_ranges
 from airflow_provider_nxcloud.hooks.nxcloud import NXCloudHook
 from airflow_provider_nxcloud.operators.base import NXCloudCdrOperator
 from tests.conftest import DAY_END, DAY_START
@@ -52,7 +55,6 @@ class _SmsFacts(msgspec.Struct, rename="camel", gc=False):
 class _SmsRecords(msgspec.Struct):
     rows: list[msgspec.Raw]
     total: int
-    pages: int
 
 
 class _SmsFactsOnly(msgspec.Struct):
@@ -79,6 +81,7 @@ class SmsRecordEndpoint(Endpoint):
     biz_type = "2"
     action = "record"
     max_page_size = 50
+    end = Total()
     transient_codes = frozenset({-1})
     filters = MappingProxyType({"status": ("status", MappingProxyType({"delivered": 0, "failed": 1}))})
     _decode_records = msgspec.json.Decoder(_SmsAnswer).decode
@@ -88,20 +91,21 @@ class SmsRecordEndpoint(Endpoint):
     def windows(
         self, start: int, end: int, *, filters: Mapping[str, Any], timezone: ZoneInfo, span: timedelta | None
     ) -> Iterator[Window]:
-        for first, last in spans(start, end, span):
-            yield time_range(first, last, {"from": first, "to": last, **filters})
+        return time_ranges(start, end, span, filters, ("from", "to"))
 
     def page_parameters(self, page: int, page_size: int) -> dict[str, int]:
         return {"pageNo": page, "pageSize": page_size}
 
     def read_page(self, answer: bytes) -> Page:
         data = self._decode_records(answer).data
-        facts = self._decode_facts(answer).data.rows
-        keys, starts = [record.message_id for record in facts], [record.send_time for record in facts]
-        return Page(data.rows, keys, starts, data.total, data.pages)
+        return Page(data.rows, _sms_facts(self._decode_facts(answer).data.rows), data.total)
 
-    def read_keys(self, records: bytes) -> Sequence[str | int | None]:
-        return [record.message_id for record in self._decode_array(records)]
+    def read_facts(self, records: bytes) -> Facts:
+        return _sms_facts(self._decode_array(records))
+
+
+def _sms_facts(facts: Sequence[_SmsFacts]) -> Facts:
+    return Facts([record.message_id for record in facts], [record.send_time for record in facts])
 
 
 SMS_RECORD = SmsRecordEndpoint()
@@ -128,7 +132,8 @@ class NXCloudSmsRecordOperator(NXCloudCdrOperator):
 # --- Its tests, and the server that they need ---
 
 COUNT = 230
-PAGES = 5
+#: Of the day, and the one that shows that the record at its end is the next day's.
+PAGES = 5 + 1
 
 
 def sms(number: int, moment: float) -> Record:

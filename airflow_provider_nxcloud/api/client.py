@@ -31,7 +31,8 @@ from airflow_provider_nxcloud.api.throttle import Throttle
 from airflow_provider_nxcloud.api.transport import Answer, Transport
 
 if TYPE_CHECKING:
-    from airflow_provider_nxcloud.api.endpoints import Endpoint, Page
+    from airflow_provider_nxcloud.api.endpoints import Endpoint
+    from airflow_provider_nxcloud.api.pages import Page
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ MAX_BACKOFF_SECONDS = 60.0
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 20.0
 MAX_MESSAGE_CHARACTERS = 200
+#: Seconds by which a time stamp may differ from the server's clock.
+TIMESTAMP_TOLERANCE = 60.0
 UTF8_PIECE_BYTES = 2048
 
 RESULT_CODES: dict[int, type[NXCloudError]] = {
@@ -130,6 +133,7 @@ class NXCloudClient:
             reraise=True,
         )
         self._clock_offset = 0.0
+        self._knows_clock = False
         self._lock = threading.Lock()
         self._requests = 0
         self._retries = 0
@@ -148,6 +152,10 @@ class NXCloudClient:
     def retries(self) -> int:
         """Requests that were sent again after a transient failure."""
         return self._retries
+
+    def server_time(self, moment: float) -> float:
+        """Return what NXCloud's clock showed at a moment of this machine's clock, as far as its answers tell."""
+        return moment + self._clock_offset
 
     def fetch_page(self, endpoint: Endpoint, parameters: Mapping[str, Any]) -> Page:
         """
@@ -207,6 +215,7 @@ class NXCloudClient:
             self.throttle.slow_down(error.retry_after or 0.0, started=started)
             raise
         self.throttle.succeeded()
+        self._learn_clock(answer)
         return page
 
     def _post(self, endpoint: Endpoint, body: bytes) -> Answer:
@@ -265,8 +274,17 @@ class NXCloudClient:
         message = f"NXCloud says {self._harmless(outcome.msg or outcome.message or 'nothing')!r}"
         return error_type(message, code=outcome.code, request_id=outcome.req_id)
 
+    def _learn_clock(self, answer: Answer) -> None:
+        """Note the server's clock as its first answer tells it: it took our time stamp, so it is not far off."""
+        if self._knows_clock:
+            return
+        self._knows_clock = True
+        if answer.date is not None and abs(offset := answer.date.timestamp() - time.time()) <= TIMESTAMP_TOLERANCE:
+            self._clock_offset = offset
+
     def _correct_clock(self, answer: Answer) -> None:
         if answer.date is not None:
+            self._knows_clock = True
             self._clock_offset = answer.date.timestamp() - time.time()
             log.warning(
                 "The worker's clock is %+.0f s off NXCloud's, which refused a time stamp: further ones are "

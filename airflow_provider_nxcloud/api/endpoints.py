@@ -3,56 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from airflow_provider_nxcloud.api.moments import local_moment
+from airflow_provider_nxcloud.api.completeness.ends import End, ShortPage, Total
+from airflow_provider_nxcloud.api.pages import Facts, Page
 from airflow_provider_nxcloud.api.records import CALL_CENTER_CDR_FIELDS, DID_CDR_FIELDS, Field
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """
-    One page of an answer.
-
-    :param records: each record's JSON text, without white space between tokens, otherwise as it came
-    :param keys: each record's identifier, None where it has none
-    :param starts: each record's start time as the endpoint gives it
-    :param total_records: size of the whole result, where the endpoint tells
-    :param total_pages: pages of the whole result, where the endpoint tells
-    """
-
-    records: Sequence[msgspec.Raw]
-    keys: Sequence[str | int | None]
-    starts: Sequence[Any]
-    total_records: int | None = None
-    total_pages: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """
-    What one query, page by page, asks for.
-
-    :param start: Unix time in seconds, inclusive
-    :param end: Unix time in seconds, exclusive
-    :param parameters: the query's body, without page number and size
-    :param select: takes a page's start times and returns, for each record, whether it belongs to the window,
-        or None where all do; what it leaves out is certain to be in the answer to another interval's query
-    :param count_early: counts the start times that are before the window
-    """
-
-    start: int
-    end: int
-    parameters: Mapping[str, Any] = field(repr=False)  # filters may hold phone numbers
-    select: Callable[[Sequence[Any]], list[bool] | None] = field(repr=False)
-    count_early: Callable[[Sequence[Any]], int] = field(repr=False, default=lambda starts: 0)
+from airflow_provider_nxcloud.api.windows import Window, calendar_dates, time_ranges
 
 
 class Endpoint(ABC):
@@ -70,6 +32,8 @@ class Endpoint(ABC):
     biz_type: ClassVar[str]
     action: ClassVar[str]
     max_page_size: ClassVar[int]
+    #: How a query's last page shows.
+    end: ClassVar[End]
     #: Result codes that a later attempt may not meet.
     transient_codes: ClassVar[frozenset[int]]
     #: Filters by our name: the body parameter, and what is sent for each choice (None: nothing). Without choices,
@@ -124,40 +88,24 @@ class Endpoint(ABC):
         """
 
     @abstractmethod
-    def read_keys(self, records: bytes) -> Sequence[str | int | None]:
-        """Return the keys of a JSON array of records."""
+    def read_facts(self, records: bytes) -> Facts:
+        """Return what is to be known of the records of a JSON array."""
 
+    def parts(self, window: Window) -> list[Window]:
+        """
+        Return narrower questions whose answers together are the window's: one for each choice of a filter.
 
-def spans(start: int, end: int, span: timedelta | None) -> Iterator[tuple[int, int]]:
-    """Yield the spans that tile ``[start, end)``, in order; None: it is one."""
-    step = int(span.total_seconds()) if span else end - start
-    for first in range(start, end, step):
-        yield first, min(first + step, end)
+        None are left where every filter that has choices is set.
+        """
+        for parameter, choices in self.filters.values():
+            if choices is not None and parameter not in window.filters:
+                return [window.with_filters({parameter: sent}) for sent in choices.values() if sent is not None]
+        return []
 
-
-def time_range(start: int, end: int, parameters: Mapping[str, Any]) -> Window:
-    """
-    Return the window of a query for a time range, whose records say in Unix milliseconds when they start.
-
-    :param start: Unix time in seconds, inclusive
-    :param end: Unix time in seconds, exclusive
-    :param parameters: ask for it
-    """
-    start_ms, end_ms = start * 1000, end * 1000
-
-    def select(starts: Sequence[int | None]) -> list[bool] | None:
-        # Whether the server takes the end as inclusive is not documented; the next window asks for it.
-        if None not in starts and max(starts, default=0) < end_ms:  # type: ignore[type-var, operator]
-            return None
-        selected = [moment is None or moment < end_ms for moment in starts]
-        return None if all(selected) else selected
-
-    def count_early(starts: Sequence[int | None]) -> int:
-        if None not in starts and min(starts, default=start_ms) >= start_ms:  # type: ignore[type-var, operator]
-            return 0
-        return sum(moment is not None and moment < start_ms for moment in starts)
-
-    return Window(start, end, parameters, select, count_early)
+    def whole(self, window: Window) -> Window:
+        """Return the question of which the window's is a part, by the filters that have choices."""
+        chosen = {parameter for parameter, choices in self.filters.values() if choices is not None}
+        return window.with_only({name: value for name, value in window.filters.items() if name not in chosen})
 
 
 # The answers are decoded twice, once for the records' text and once for what is to be known of them: both passes
@@ -189,6 +137,7 @@ class CallCenterCdrEndpoint(Endpoint):
     biz_type = "8"
     action = "cc"
     max_page_size = 100
+    end = ShortPage()
     transient_codes = frozenset({88, 99})
     filters = MappingProxyType(
         {
@@ -211,9 +160,8 @@ class CallCenterCdrEndpoint(Endpoint):
     def windows(
         self, start: int, end: int, *, filters: Mapping[str, Any], timezone: ZoneInfo, span: timedelta | None
     ) -> Iterator[Window]:
-        """Yield windows of ``span``, or the whole interval as one."""
-        for first, last in spans(start, end, span):
-            yield time_range(first, last, {"startTime": first, "endTime": last, **filters})
+        """Return windows of ``span``, or the whole interval as one."""
+        return time_ranges(start, end, span, filters, ("startTime", "endTime"))
 
     def page_parameters(self, page: int, page_size: int) -> dict[str, int]:
         """Return ``size`` and ``page``."""
@@ -221,16 +169,15 @@ class CallCenterCdrEndpoint(Endpoint):
 
     def read_page(self, answer: bytes) -> Page:
         """Read an array of records; the API page calls it an object, and sends ``{}`` on failure only."""
-        facts = self._decode_facts(answer).data
-        return Page(
-            self._decode_records(answer).data,
-            [record.call_id or None for record in facts],
-            [record.start_time for record in facts],
-        )
+        return Page(self._decode_records(answer).data, _call_center_facts(self._decode_facts(answer).data))
 
-    def read_keys(self, records: bytes) -> Sequence[str | int | None]:
-        """Return each record's ``callId``."""
-        return [record.call_id or None for record in self._decode_array(records)]
+    def read_facts(self, records: bytes) -> Facts:
+        """Return each record's ``callId`` and ``startTime``."""
+        return _call_center_facts(self._decode_array(records))
+
+
+def _call_center_facts(facts: Sequence[_CallCenterFacts]) -> Facts:
+    return Facts([record.call_id or None for record in facts], [record.start_time for record in facts])
 
 
 class _DidFacts(msgspec.Struct, rename="camel", gc=False):
@@ -268,6 +215,7 @@ class DidCdrEndpoint(Endpoint):
     biz_type = "4"
     action = "cdr"
     max_page_size = 999
+    end = Total()
     transient_codes = frozenset({-1})
     filters = MappingProxyType(
         {
@@ -283,37 +231,8 @@ class DidCdrEndpoint(Endpoint):
     def windows(
         self, start: int, end: int, *, filters: Mapping[str, Any], timezone: ZoneInfo, span: timedelta | None
     ) -> Iterator[Window]:
-        """Yield a window for each local date that the interval touches; ``span`` cannot divide a date."""
-        # A DST change around midnight can put the interval's first second into the date before.
-        day = datetime.fromtimestamp(start, timezone).date() - timedelta(days=1)
-        while (day_start := _start_of(day, timezone)) < end:
-            next_day = day + timedelta(days=1)
-            day_end = _start_of(next_day, timezone)
-            if max(start, day_start) < min(end, day_end):
-                yield self._window(day, day_start, day_end, (start, end), filters, timezone)
-            day = next_day
-
-    def _window(
-        self,
-        day: date,
-        day_start: int,
-        day_end: int,
-        interval: tuple[int, int],
-        filters: Mapping[str, Any],
-        timezone: ZoneInfo,
-    ) -> Window:
-        start, end = max(day_start, interval[0]), min(day_end, interval[1])
-
-        def belongs(wall_clock: str | None) -> bool:
-            moment = day_start if not wall_clock else int(local_moment(wall_clock, timezone).timestamp())
-            return start <= min(max(moment, day_start), day_end - 1) < end
-
-        def select(starts: Sequence[str | None]) -> list[bool] | None:
-            if (start, end) == (day_start, day_end):
-                return None
-            return [belongs(wall_clock) for wall_clock in starts]
-
-        return Window(start, end, {"date": day.isoformat(), **filters}, select)
+        """Return a window for each local date that the interval touches; ``span`` cannot divide a date."""
+        return calendar_dates(start, end, filters, timezone)
 
     def page_parameters(self, page: int, page_size: int) -> dict[str, int]:
         """Return ``pageSize`` and ``page``."""
@@ -326,23 +245,15 @@ class DidCdrEndpoint(Endpoint):
             raise ValueError(f"totalRow is {page.total_row}, totalPage is {page.total_page}")
         if page.records is None and page.total_row > 0:
             raise ValueError(f"list is null, but totalRow is {page.total_row}")
-        facts = self._decode_facts(answer).data.facts or []
-        return Page(
-            page.records or [],
-            [None if record.id == "" else record.id for record in facts],
-            [record.start_time for record in facts],
-            page.total_row,
-            page.total_page,
-        )
+        return Page(page.records or [], _did_facts(self._decode_facts(answer).data.facts or []), page.total_row)
 
-    def read_keys(self, records: bytes) -> Sequence[str | int | None]:
-        """Return each record's ``id``."""
-        return [None if record.id == "" else record.id for record in self._decode_array(records)]
+    def read_facts(self, records: bytes) -> Facts:
+        """Return each record's ``id`` and ``startTime``."""
+        return _did_facts(self._decode_array(records))
 
 
-def _start_of(day: date, timezone: ZoneInfo) -> int:
-    """Return the first second of a local calendar date, which a DST change may move off midnight."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=timezone).timestamp())
+def _did_facts(facts: Sequence[_DidFacts]) -> Facts:
+    return Facts([None if record.id == "" else record.id for record in facts], [record.start_time for record in facts])
 
 
 CALL_CENTER_CDR = CallCenterCdrEndpoint()

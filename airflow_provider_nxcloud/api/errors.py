@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class NXCloudError(Exception):
@@ -102,8 +102,29 @@ class NXCloudUnexpectedResponseError(NXCloudError):
     remedy = "Check that the Connection's host is an NXCloud gateway and that no proxy answers in its place"
 
 
+class NXCloudMisplacedRecordsError(NXCloudError):
+    """Records start far outside of the time that was asked for."""
+
+    transient = True
+    remedy = (
+        "Check the Connection's 'timezone', and ask NXCloud's support; who knows why they are there keeps them with "
+        "keep_misplaced=True"
+    )
+
+
+class NXCloudNotEndedError(NXCloudError):
+    """By NXCloud's clock the interval has not ended, or not settled; ``seconds`` says how long that takes."""
+
+    transient = True
+    remedy = "Set the worker's clock (NTP), and let the task run later"
+
+    def __init__(self, message: str, *, seconds: float = 0.0, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.seconds = seconds
+
+
 class NXCloudIncompleteResultError(NXCloudError):
-    """The records could not be proven complete within the bounded number of scans."""
+    """The records could not be proven complete within bounds."""
 
     transient = True
     remedy = (

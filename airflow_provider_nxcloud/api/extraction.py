@@ -10,21 +10,27 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from itertools import chain, islice
 from types import TracebackType
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from airflow_provider_nxcloud.api.paging import PageSequence
-from airflow_provider_nxcloud.api.scanning import CONSISTENCIES, Consistency, Scan, proven_scan
+from airflow_provider_nxcloud.api.completeness.collection import Records
+from airflow_provider_nxcloud.api.completeness.edges import IntervalEdges, WrittenRecords
+from airflow_provider_nxcloud.api.completeness.fetching import Source
+from airflow_provider_nxcloud.api.completeness.proving import CONSISTENCIES, Consistency, Prover
 from airflow_provider_nxcloud.api.workers import Workers
 
 if TYPE_CHECKING:
     from airflow_provider_nxcloud.api.client import NXCloudClient
-    from airflow_provider_nxcloud.api.endpoints import Endpoint, Page, Window
+    from airflow_provider_nxcloud.api.endpoints import Endpoint
+    from airflow_provider_nxcloud.api.windows import Window
 
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 5.0
+#: An answer tells the server's clock in whole seconds.
+CLOCK_GRAIN_SECONDS = 2.0
 #: A task that is ended does not wait for the answers under way.
 POLL_SECONDS = 0.5
 
@@ -41,7 +47,9 @@ class Extraction(AbstractContextManager["Extraction"]):
     :param timezone: zone of the endpoint's dates and wall-clock times
     :param page_size: records of a page; None for the endpoint's limit
     :param window: span of one scan; None for the endpoint's own choice
-    :param consistency: ``double`` reads each window at least twice
+    :param consistency: ``double`` reads each window by two kinds of edges, which have to agree
+    :param keep_misplaced: keep records, too, whose start no selection explains
+    :param ready_at: Unix time from which, by NXCloud's clock, the records may be read
     :raises ValueError: for a value out of range
     """
 
@@ -57,6 +65,8 @@ class Extraction(AbstractContextManager["Extraction"]):
         page_size: int | None = None,
         window: timedelta | None = None,
         consistency: Consistency = "single",
+        keep_misplaced: bool = False,
+        ready_at: float = 0.0,
     ) -> None:
         if not start < end:
             raise ValueError(f"the interval's end, {end}, must be after its start, {start}")
@@ -66,23 +76,29 @@ class Extraction(AbstractContextManager["Extraction"]):
             raise ValueError(f"window must be at least one second, not {window}")
         if consistency not in CONSISTENCIES:
             raise ValueError(f"consistency must be one of {', '.join(CONSISTENCIES)}, not {consistency!r}")
-        #: Pages read so far, those of repeated scans included.
+        #: Pages read so far, those that were read again included.
         self.pages = 0
         #: Records of the windows that are proven and handed on.
         self.records = 0
         #: Records that came twice, letter for letter, and were handed on once.
         self.duplicates = 0
+        #: Records that start outside of the interval, and that the server chose for no neighbouring one.
+        self.outside = 0
         self._client = client
+        self._ready_at = ready_at
         self._endpoint = endpoint
-        self._page_size = page_size or endpoint.max_page_size
-        self._consistency: Consistency = consistency
         self._windows = endpoint.windows(
             start, end, filters=endpoint.filter_parameters(filters or {}), timezone=timezone, span=window
         )
         self._concurrency = client.throttle.max_concurrency
         self._fetchers = Workers(self._concurrency, "nxcloud-page")
-        self._scanners = Workers(self._concurrency, "nxcloud-window")
-        self._unread: deque[Future[Scan]] = deque()
+        self._provers = Workers(self._concurrency, "nxcloud-window")
+        source = Source(client, endpoint, self._fetchers, self._concurrency, self._count_page)
+        size = page_size or endpoint.max_page_size
+        self._prover = Prover(source, size, consistency=consistency, keep_misplaced=keep_misplaced, ready_at=ready_at)
+        self._edges = IntervalEdges(endpoint, (start, end), Prover(source, size, keep_misplaced=True))
+        self._written = WrittenRecords(endpoint)
+        self._unread: deque[tuple[Window, Future[Records]]] = deque()
         self._closed = False
         self._is_read = False
         self._lock = threading.Lock()
@@ -115,20 +131,23 @@ class Extraction(AbstractContextManager["Extraction"]):
         if self._is_read:
             raise RuntimeError("An extraction is read once: make another one")
         self._is_read = True
-        for window in self._windows:
-            self._unread.append(self._submit(window))
+        self._let_clocks_agree()
+        first = list(islice(self._windows, 2))
+        self._is_one_window = len(first) == 1
+        for window in chain(first, self._windows):
+            self._unread.append((window, self._submit(window)))
             if len(self._unread) == self._concurrency:
-                yield from self._records_of(self._unread.popleft())
+                yield from self._records_of(*self._unread.popleft())
         while self._unread:
-            yield from self._records_of(self._unread.popleft())
+            yield from self._records_of(*self._unread.popleft())
 
     def close(self) -> None:
         """Stop all requests, none starts after this, and give up what has not been read."""
         self._closed = True
-        self._scanners.stop()
+        self._provers.stop()
         self._fetchers.stop()
         self._client.close()
-        for future in self._unread.copy():
+        for _, future in self._unread.copy():
             future.add_done_callback(_give_up)
 
     def __exit__(
@@ -137,64 +156,41 @@ class Extraction(AbstractContextManager["Extraction"]):
         """Close the extraction."""
         self.close()
 
-    def _submit(self, window: Window) -> Future[Scan]:
-        return self._scanners.submit(lambda: self._proven(window))
+    def _let_clocks_agree(self) -> None:
+        """Let a moment pass where the interval has only just ended: NXCloud's clock may be a little behind."""
+        if 0 < (seconds := self._ready_at + CLOCK_GRAIN_SECONDS - time.time()) <= CLOCK_GRAIN_SECONDS:
+            self._client.throttle.sleep(seconds)
 
-    def _proven(self, window: Window) -> Scan:
-        scans: list[Scan] = []
-
-        def scan_once() -> Scan:
-            scans.append(Scan(window, self._page_size))
-            self._read(scans[-1])
-            return scans[-1]
-
-        try:
-            return proven_scan(scan_once, self._endpoint, self._consistency)
-        except BaseException:
-            for scan in scans:
-                scan.close()
-            raise
-
-    def _read(self, scan: Scan) -> None:
-        def fetch(number: int) -> Page:
-            page = self._endpoint.page_parameters(number, self._page_size)
-            return self._client.fetch_page(self._endpoint, {**scan.window.parameters, **page})
-
-        sequence = PageSequence(fetch, page_size=self._page_size, workers=self._fetchers, concurrency=self._concurrency)
-        scan.read(sequence, self._count_page)
+    def _submit(self, window: Window) -> Future[Records]:
+        return self._provers.submit(lambda: self._edges.without_neighbours(window, self._prover.prove(window)))
 
     def _count_page(self, rows: int) -> None:
         with self._lock:
             self.pages += 1
             self._rows_read += rows
 
-    def _records_of(self, future: Future[Scan]) -> Iterator[bytes]:
+    def _records_of(self, window: Window, future: Future[Records]) -> Iterator[bytes]:
         while not self._closed and not wait([future], timeout=POLL_SECONDS).done:
             self._report_progress()
         if self._closed and not future.done():
             future.add_done_callback(_give_up)
             raise CancelledError
-        scan = future.result()
-        if self._closed:
-            scan.close()
-            raise CancelledError
-        self.records += scan.records
-        self.duplicates += scan.duplicates
-        if scan.early:
-            log.warning(
-                "%d records of %s start before %d (Unix time), yet the server chose them for it: they are kept",
-                scan.early,
-                self._endpoint.kind,
-                scan.window.start,
-            )
+        records = future.result()
         try:
-            for block in scan.blocks():
+            if not self._is_one_window:
+                records = self._written.add(window, records)
+            self.records += records.spool.count
+            self.duplicates += records.duplicates
+            self.outside += records.outside
+            for block in records.spool.blocks():
                 if self._closed:
                     raise CancelledError
                 yield block
                 self._report_progress()
+            if self._closed:
+                raise CancelledError
         finally:
-            scan.close()
+            records.close()
 
     def _report_progress(self) -> None:
         now = time.monotonic()
@@ -214,6 +210,6 @@ class Extraction(AbstractContextManager["Extraction"]):
         )
 
 
-def _give_up(future: Future[Scan]) -> None:
+def _give_up(future: Future[Records]) -> None:
     if not future.cancelled() and future.exception() is None:
         future.result().close()

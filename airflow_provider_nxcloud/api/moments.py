@@ -61,3 +61,8 @@ def _seconds_of(moment: Moment, timezone: ZoneInfo) -> float:
     if isinstance(moment, bool) or not isfinite(moment):
         raise TypeError("it is not a number of seconds")
     return float(moment)
+
+
+def utc_text(seconds: int) -> str:
+    """Return Unix time as ISO 8601 text in UTC, with ``Z``."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -116,7 +116,8 @@ class NXCloudHook(BaseHook):
             Connection's time zone
         :param end: likewise, exclusive
         :param max_concurrency: requests under way at once; None for the client's default
-        :param options: ``filters``, ``page_size``, ``window`` and ``consistency`` of the extraction
+        :param options: of the extraction: ``filters``, ``page_size``, ``window``, ``consistency``, ``keep_misplaced``,
+            ``ready_at``
         """
         from airflow_provider_nxcloud.api.extraction import Extraction
 

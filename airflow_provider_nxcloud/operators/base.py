@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
@@ -17,10 +17,11 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_nxcloud import __version__
-from airflow_provider_nxcloud.api.errors import NXCloudError
+from airflow_provider_nxcloud.api.errors import NXCloudError, NXCloudNotEndedError
+from airflow_provider_nxcloud.api.moments import utc_text
 from airflow_provider_nxcloud.connection import DEFAULT_CONNECTION_ID
 from airflow_provider_nxcloud.hooks.nxcloud import NXCloudHook
-from airflow_provider_nxcloud.interval import Interval, resolve_interval, utc_text
+from airflow_provider_nxcloud.interval import Interval, resolve_interval
 from airflow_provider_nxcloud.links import NXCloudObjectLink, keep_link, object_url
 from airflow_provider_nxcloud.storage.errors import StorageError, full_disk_named
 from airflow_provider_nxcloud.waiting import has_come, settled_at, sleep_until, trigger_at, wait_without_triggerer
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_provider_nxcloud.api.completeness.proving import Consistency
     from airflow_provider_nxcloud.api.endpoints import Endpoint
     from airflow_provider_nxcloud.api.extraction import Extraction
     from airflow_provider_nxcloud.api.moments import Moment
     from airflow_provider_nxcloud.api.records import RecordReader
-    from airflow_provider_nxcloud.api.scanning import Consistency
     from airflow_provider_nxcloud.redaction import Redact, Redactor
     from airflow_provider_nxcloud.storage.formats import OutputFormat
     from airflow_provider_nxcloud.storage.target import StorageTarget
@@ -71,7 +72,9 @@ class NXCloudCdrOperator(BaseOperator):
     :param max_concurrency: pages in flight; default: 8
     :param window: span of one scan of call center records; default: the whole interval. A scan of DID records
         is one local date
-    :param consistency: ``double`` reads each window at least twice, until two scans in a row agree
+    :param consistency: ``double`` reads each window twice, by different edges, until both agree
+    :param keep_misplaced: keep records whose start no selection by time explains (more than a second after the
+        interval's end, or more than a day before its start); by default they are an error
     :param max_xcom_bytes: the most that is pushed to XCom, in bytes of JSON
     :param redact: personal data that is not to be written: a list of fields to replace by a keyed hash, such as
         ``PERSONAL_FIELDS["did_cdr"]`` of ``airflow_provider_nxcloud.redaction``, or a mapping of fields to ``hash`` or
@@ -117,6 +120,7 @@ class NXCloudCdrOperator(BaseOperator):
         max_concurrency: int | None = None,
         window: timedelta | None = None,
         consistency: Consistency = "single",
+        keep_misplaced: bool = False,
         max_xcom_bytes: int = DEFAULT_MAX_XCOM_BYTES,
         redact: Redact | None = None,
         **kwargs: Any,
@@ -138,6 +142,7 @@ class NXCloudCdrOperator(BaseOperator):
         self.max_concurrency = max_concurrency
         self.window = window
         self.consistency = consistency
+        self.keep_misplaced = keep_misplaced
         self.max_xcom_bytes = max_xcom_bytes
         self.redact = redact
         self._extraction: Extraction | None = None
@@ -211,9 +216,11 @@ class NXCloudCdrOperator(BaseOperator):
             interval.require_ended()
             return
         moment = settled_at(interval, self.settle)
-        if has_come(moment):
-            return
-        self.log.info("Waiting until %s, %s after the end of %s", moment.isoformat(), self.settle, interval)
+        if not has_come(moment):
+            self.log.info("Waiting until %s, %s after the end of %s", moment.isoformat(), self.settle, interval)
+            self._wait_until(moment, interval)
+
+    def _wait_until(self, moment: datetime, interval: Interval) -> None:
         if self.deferrable:
             kwargs = {"start": interval.start, "end": interval.end}
             self.defer(trigger=trigger_at(moment), method_name="execute_complete", kwargs=kwargs)
@@ -226,6 +233,19 @@ class NXCloudCdrOperator(BaseOperator):
         self.log.info("Fetching the records of %s for %s", self.endpoint.kind, interval)
         if redactor.actions:
             self.log.info("Redacting %s", redactor.actions)
+        try:
+            return self._deliver(hook, redactor, interval, context)
+        except NXCloudNotEndedError as error:
+            if self.settle is None:
+                raise
+            moment = datetime.now(UTC) + timedelta(seconds=error.seconds)
+            self.log.warning("%s Waiting until %s", error, moment.isoformat())
+            self._wait_until(moment, interval)
+            return self._deliver(hook, redactor, interval, context)
+
+    def _deliver(
+        self, hook: NXCloudHook, redactor: Redactor, interval: Interval, context: Context
+    ) -> list[dict[str, Any]] | dict[str, Any]:
         if self.output_path is None:
             return self._to_xcom(hook, redactor, interval)
         return self._to_storage(hook, redactor, interval, self.output_path, context)
@@ -241,6 +261,8 @@ class NXCloudCdrOperator(BaseOperator):
             page_size=self.page_size,
             window=self.window,
             consistency=self.consistency,
+            keep_misplaced=self.keep_misplaced,
+            ready_at=(interval.end if self.settle is None else settled_at(interval, self.settle).timestamp()),
         ) as self._extraction:
             yield self._extraction
             self.log.info(
@@ -322,6 +344,7 @@ class NXCloudCdrOperator(BaseOperator):
             "retries": extraction.retries,
             "seconds": round(extraction.seconds, 3),
             "duplicates": extraction.duplicates,
+            "outside": extraction.outside,
         }
         self._announce(manifest, target, output_path, context)
         if not extraction.records:

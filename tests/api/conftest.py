@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import random
 import re
 import socketserver
 import threading
@@ -16,14 +17,17 @@ import pytest
 from hypothesis import settings
 
 from airflow_provider_nxcloud.api.client import NXCloudClient
-from airflow_provider_nxcloud.api.endpoints import CALL_CENTER_CDR, DID_CDR, Endpoint, Page
-from airflow_provider_nxcloud.api.errors import NXCloudError
+from airflow_provider_nxcloud.api.endpoints import CALL_CENTER_CDR, DID_CDR, Endpoint
+from airflow_provider_nxcloud.api.errors import NXCloudError, NXCloudIncompleteResultError
 from airflow_provider_nxcloud.api.extraction import Extraction
+from airflow_provider_nxcloud.api.pages import Page
 from airflow_provider_nxcloud.api.signing import Algorithm, Credentials
 from tests.conftest import DAY, DAY_END, DAY_START, ZONE
-from tests.emulator import Emulator, generate_call_center_cdrs, generate_did_cdrs
+from tests.emulator import Behaviour, Emulator, generate_call_center_cdrs, generate_did_cdrs
+from tests.trials import starting_at
 
 Record = dict[str, Any]
+StartEmulator = Callable[..., Emulator]
 
 #: Each record kind's name at the emulator.
 NAMES = {CALL_CENTER_CDR: "call_center", DID_CDR: "did"}
@@ -32,7 +36,12 @@ QUERIES: dict[Endpoint, dict[str, Any]] = {
     DID_CDR: {"date": DAY.isoformat(), "pageSize": 999, "page": 1},
 }
 
+KEY_FIELDS = {CALL_CENTER_CDR: "callId", DID_CDR: "id"}
+
 each_kind = pytest.mark.parametrize("endpoint", NAMES, ids=NAMES.values())
+each_concurrency = pytest.mark.parametrize("max_concurrency", [1, 8])
+each_consistency = pytest.mark.parametrize("consistency", ["single", "double"])
+each_order = pytest.mark.parametrize("order", ["descending", "ascending", "none"])
 
 
 def examples(count: int) -> settings:
@@ -98,6 +107,40 @@ def lines_of(extraction: Extraction) -> list[bytes]:
 def records_of_day(endpoint: Endpoint, count: int) -> list[Record]:
     generate = generate_call_center_cdrs if endpoint is CALL_CENTER_CDR else generate_did_cdrs
     return generate(DAY, count)
+
+
+def server_of(
+    emulator: StartEmulator, endpoint: Endpoint, count: int, *, behaviour: dict[str, Any] | None = None, **options: Any
+) -> Emulator:
+    """Start an emulator that holds so many records of the day."""
+    records = records_of_day(endpoint, count)
+    return emulator(**{NAMES[endpoint]: records}, behaviour=Behaviour(**(behaviour or {})), **options)
+
+
+def without_keys(endpoint: Endpoint, records: list[Record]) -> list[Record]:
+    return [{name: value for name, value in record.items() if name != KEY_FIELDS[endpoint]} for record in records]
+
+
+def records_within(endpoint: Endpoint, count: int, seconds: int, *, seed: int = 0) -> list[Record]:
+    """Return records that start on random ones of the day's first seconds."""
+    rng = random.Random(seed)
+    starts = (DAY_START + rng.randrange(seconds) for _ in range(count))
+    return [
+        starting_at(NAMES[endpoint], record, start)
+        for record, start in zip(records_of_day(endpoint, count), starts, strict=True)
+    ]
+
+
+def assert_right(server: Emulator, endpoint: Endpoint, **options: Any) -> None:
+    assert extract(server, endpoint, **options) == server_records(server, endpoint)
+
+
+def assert_right_or_red(server: Emulator, endpoint: Endpoint, **options: Any) -> None:
+    try:
+        lines = extract(server, endpoint, **options)
+    except NXCloudIncompleteResultError:
+        return
+    assert lines == server_records(server, endpoint)
 
 
 def server_records(server: Emulator, endpoint: Endpoint, start: int = DAY_START, end: int = DAY_END) -> list[bytes]:

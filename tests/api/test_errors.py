@@ -20,6 +20,8 @@ TRANSIENT = (
     errors.NXCloudServerError,
     errors.NXCloudTransportError,
     errors.NXCloudUnexpectedResponseError,
+    errors.NXCloudMisplacedRecordsError,
+    errors.NXCloudNotEndedError,
     errors.NXCloudIncompleteResultError,
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_nxcloud.api.endpoints import Page
+from airflow_provider_nxcloud.api.completeness.ends import NumberedPages, ShortPage, Total
+from airflow_provider_nxcloud.api.pages import Facts, Page
 from airflow_provider_nxcloud.api.paging import PageSequence
 from airflow_provider_nxcloud.api.workers import Workers
 from tests.api.conftest import examples, worker_threads
@@ -41,18 +42,37 @@ class Source:
         self.fetched.append(number)
         time.sleep(self._random.choice((0, 0, 0.0001)))
         rows = self.rows[(number - 1) * self.page_size : number * self.page_size]
-        return page_of([*rows], *((len(self.rows), self.pages) if self.has_total else (None, None)))
+        return page_of([*rows], len(self.rows) if self.has_total else None)
+
+    def end(self) -> NumberedPages:
+        return Total() if self.has_total else ShortPage()
 
 
-def page_of(keys: list[int], total_records: int | None = None, total_pages: int | None = None) -> Page:
-    return Page([msgspec.Raw(b"{}")] * len(keys), keys, [None] * len(keys), total_records, total_pages)
+def page_of(keys: list[int], total_records: int | None = None) -> Page:
+    return Page([msgspec.Raw(b"{}")] * len(keys), Facts(keys, [None] * len(keys)), total_records)
+
+
+def keys_of(pages: Iterable[Page]) -> list[str | int | None]:
+    return [key for page in pages for key in page.facts.keys]
+
+
+def new_sequence(
+    fetch: Fetch, end: NumberedPages, workers: Workers, concurrency: int, page_size: int = 100
+) -> PageSequence:
+    return PageSequence(
+        fetch,
+        lambda number, page: end.last_page(number, page, page_size),
+        pages_beyond=end.pages_beyond,
+        workers=workers,
+        concurrency=concurrency,
+    )
 
 
 @contextmanager
-def sequence_of(fetch: Fetch, page_size: int, concurrency: int) -> Iterator[PageSequence]:
+def sequence_of(source: Source, concurrency: int, *, fetch: Fetch | None = None) -> Iterator[PageSequence]:
     workers = Workers(concurrency, "nxcloud-page")
     try:
-        yield PageSequence(fetch, page_size=page_size, workers=workers, concurrency=concurrency)
+        yield new_sequence(fetch or source.fetch, source.end(), workers, concurrency, source.page_size)
     finally:
         workers.stop()
 
@@ -69,24 +89,26 @@ def test_all_pages_come_once_and_in_order(
     records: int, page_size: int, concurrency: int, has_total: bool, seed: int
 ) -> None:
     source = Source(records, page_size, has_total=has_total, seed=seed)
-    with sequence_of(source.fetch, page_size, concurrency) as sequence:
+    with sequence_of(source, concurrency) as sequence:
         pages = list(sequence)
-    assert [key for page in pages for key in page.keys] == list(source.rows)
+    assert keys_of(pages) == list(source.rows)
     assert len(source.fetched) == len(set(source.fetched))
+    assert len(pages) == max(1, source.pages)
+    assert keys_of(sequence.beyond.values()) == []
     if has_total:
-        assert len(pages) == len(source.fetched) == max(1, source.pages)
+        assert len(source.fetched) == len(pages) + 1
+        assert [*sequence.beyond] == [len(pages) + 1]
     else:
-        assert not pages[-1].records
         assert len(source.fetched) <= source.pages + concurrency + 1
-    assert sequence.last_with_records == source.pages
 
 
-@pytest.mark.parametrize(("records", "requests"), [(0, 2), (1, 2), (99, 2), (100, 3)])
-def test_a_small_result_costs_few_requests(records: int, requests: int) -> None:
-    source = Source(records, 100, has_total=False)
-    with sequence_of(source.fetch, 100, 8) as sequence:
+@pytest.mark.parametrize(("records", "requests"), [(0, 2), (1, 2), (99, 2), (100, 5), (101, 5)])
+@pytest.mark.parametrize("has_total", [True, False])
+def test_a_small_result_costs_few_requests(records: int, requests: int, has_total: bool) -> None:
+    source = Source(records, 100, has_total=has_total)
+    with sequence_of(source, 8) as sequence:
         list(sequence)
-    assert len(source.fetched) == requests
+    assert len(source.fetched) <= requests
 
 
 def test_pages_are_fetched_side_by_side() -> None:
@@ -99,13 +121,13 @@ def test_pages_are_fetched_side_by_side() -> None:
             together.wait(20)
         return source.fetch(number)
 
-    with sequence_of(fetch, 100, 4) as sequence:
+    with sequence_of(source, 4, fetch=fetch) as sequence:
         assert len(list(sequence)) == 16
 
 
 def test_nothing_is_fetched_far_ahead_of_its_reader() -> None:
     source = Source(100_000, 100, has_total=True)
-    with sequence_of(source.fetch, 100, 4) as sequence:
+    with sequence_of(source, 4) as sequence:
         pages = iter(sequence)
         for _ in range(20):
             next(pages)
@@ -122,18 +144,18 @@ def test_a_failure_comes_in_its_turn() -> None:
         return source.fetch(number)
 
     read: list[Page] = []
-    with sequence_of(fetch, 100, 4) as sequence, pytest.raises(ZeroDivisionError):
+    with sequence_of(source, 4, fetch=fetch) as sequence, pytest.raises(ZeroDivisionError):
         read.extend(sequence)
-    assert [page.keys[0] for page in read] == [0, 100, 200]
+    assert [page.facts.keys[0] for page in read] == [0, 100, 200]
 
 
 def test_a_reader_who_leaves_stops_the_fetching() -> None:
     source = Source(10_000, 100, has_total=True)
-    with sequence_of(source.fetch, 100, 2) as sequence:
+    with sequence_of(source, 2) as sequence:
         pages = iter(sequence)
         for _ in range(5):
             next(pages)
-        pages.close()  # type: ignore[attr-defined]
+        pages.close()
     wait_until(lambda: not worker_threads())
     assert max(source.fetched) <= 5 + 2 * 2
 
@@ -149,25 +171,31 @@ def test_a_reader_who_leaves_gives_up_the_pages_that_have_not_begun() -> None:
         return page
 
     workers = Workers(2, "nxcloud-page")
-    pages = iter(PageSequence(fetch, page_size=100, workers=workers, concurrency=2))
+    pages = iter(new_sequence(fetch, source.end(), workers, 2))
     next(pages), next(pages)
     wait_until(lambda: len(source.fetched) == 4)
-    pages.close()  # type: ignore[attr-defined]
+    pages.close()
     after = workers.submit(lambda: sorted(source.fetched))
     gate.set()
     assert after.result(20) == [1, 2, 3, 4]
     workers.stop()
 
 
-def test_a_page_after_a_short_one_is_told_of() -> None:
+def test_a_page_after_a_short_one_is_kept_where_it_came() -> None:
     """Whether or not it is needed: such a server pages wrongly."""
     source = Source(1000, 100, has_total=False)
+    is_beyond_read = threading.Event()
 
     def fetch(number: int) -> Page:
+        if number == 5:  # the thread that read page 4 goes on
+            is_beyond_read.set()
         page = source.fetch(number)
-        return page_of([1, 2, 3]) if number == 3 else page
+        if number == 3:
+            assert is_beyond_read.wait(20)
+            return page_of([1, 2, 3])
+        return page
 
-    with sequence_of(fetch, 100, 1) as sequence:
+    with sequence_of(source, 2, fetch=fetch) as sequence:
         pages = list(sequence)
-    assert [len(page.records) for page in pages] == [100, 100, 3, 100]
-    assert (sequence.last, sequence.last_with_records) == (4, 4)
+    assert [len(page.records) for page in pages] == [100, 100, 3]
+    assert len(sequence.beyond[4].records) == 100

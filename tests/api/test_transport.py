@@ -287,7 +287,7 @@ class TestUnreadableAnswers:
     ids=["plain", "gzip", "deflate", "chunked", "until the connection ends"],
 )
 def test_every_proper_transfer_is_read(rude: StartRude, answer: bytes) -> None:
-    assert fetch(client_of(rude(answer), max_attempts=1)).keys == ["a"]
+    assert fetch(client_of(rude(answer), max_attempts=1)).facts.keys == ["a"]
 
 
 class TestRetryAfter:

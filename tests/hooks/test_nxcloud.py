@@ -157,7 +157,7 @@ def test_iterators_are_lazy(emulator: Start, connection: Connect) -> None:
     next(records)
     records.close()  # type: ignore[attr-defined]
     asked = len(server.requests)
-    assert asked == 2
+    assert asked == 6
 
 
 @pytest.mark.parametrize(

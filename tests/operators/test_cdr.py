@@ -186,7 +186,6 @@ FAILED = {
     "wrong signature": (Fault("error_code", code=1003, message="sign error"), "accessSecret"),
     "undocumented code": (Fault("error_code", code=41000, message="End date cannot be empty"), "41000"),
     "redirect": (Fault("redirect", status=302, location="https://elsewhere.example.com/"), "elsewhere.example"),
-    "page served twice, always": (Fault("serve_page", page=2, other_page=1, times=None), "repeats page 1"),
     "misshapen": (Fault("data", payload="text", times=None), "misshapen"),
 }
 

@@ -326,7 +326,7 @@ def test_a_full_disk_under_the_pages_is_named(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("airflow_provider_nxcloud.api.scanning.Scan.read", full)
+    monkeypatch.setattr("airflow_provider_nxcloud.api.completeness.keeping.Spool.write", full)
     with pytest.raises(FullDiskError, match=f"{temporary_folder}: make room there, or point TMPDIR"):
         dataset.fetch(**({} if output else {"output_path": None}))
 

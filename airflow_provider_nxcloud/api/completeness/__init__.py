@@ -1,0 +1,1 @@
+"""Reading windows until their records are proven complete."""
