@@ -20,6 +20,13 @@ $(VENV)/ready: $(UV) pyproject.toml constraints.txt
 		--editable '.[parquet,s3]' --group dev apache-airflow==$(AIRFLOW)
 	touch $@
 
+# For the oldest patch release of the oldest Python that is supported; what is pinned stays as it is where it can.
+.PHONY: constraints
+constraints: $(UV)  ## resolve constraints.txt anew
+	echo apache-airflow==$(AIRFLOW) | $(UV) pip compile --quiet --python-version 3.11.0 --no-annotate \
+		--custom-compile-command 'make constraints' --extra parquet --extra s3 --group dev \
+		--output-file constraints.txt pyproject.toml -
+
 .PHONY: environment
 environment: $(VENV)/ready  ## make the development environment (.work/venv)
 
