@@ -10,19 +10,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
-from zoneinfo import ZoneInfo
 
+from tests.demo.day import Day
 from tests.demo.processes import REPOSITORY, NotStartedError, Server, running, running_server
 from tests.demo.report import Report
 
 FOLDER = REPOSITORY / ".work" / "demo"
 LANDING = FOLDER / "landing"
 LOG = FOLDER / "demo.log"
-ZONE = ZoneInfo("Asia/Shanghai")
 #: Each daily DAG, and what the stand-in server calls its records.
 DAGS = {"nxcloud_call_center_cdr_daily": "call_center", "nxcloud_did_cdr_daily": "did"}
 CALL_CENTER_PER_DAY = 12_000
@@ -34,7 +33,7 @@ INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run both DAGs for yesterday, and show what came of it; return the exit code."""
+    """Run both DAGs for a day, and show what came of it; return the exit code."""
     started = time.monotonic()
     _end_in_order_on_signals()
     shutil.rmtree(LANDING, ignore_errors=True)
@@ -63,12 +62,11 @@ def _end_in_order_on_signals() -> None:
 
 
 def _run_dags(report: Report, log: IO[str]) -> bool:
-    end = datetime.now(ZONE).replace(hour=0, minute=0, second=0, microsecond=0)
-    start = end - timedelta(days=1)
+    day = Day.settled_at(datetime.now(UTC))
     with _server(log) as server:
-        report.begin(start, server.url, LATENCY_MS, version("apache-airflow"))
-        with _airflow(server, end, log) as results, report.waiting():
-            held = {kind: server.records(kind, start.timestamp(), end.timestamp()) for kind in DAGS.values()}
+        report.begin(day.start, server.url, LATENCY_MS, version("apache-airflow"))
+        with _airflow(server, day.end, log) as results, report.waiting():
+            held = {kind: server.records(kind, day.start.timestamp(), day.end.timestamp()) for kind in DAGS.values()}
             outcomes = [report.run(result, held[DAGS[result["dag_id"]]]) for result in results]
     return len(outcomes) == len(DAGS) and all(outcomes)
 
