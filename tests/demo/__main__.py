@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +15,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from tests.demo.day import Day
-from tests.demo.processes import REPOSITORY, NotStartedError, Server, running, running_server
+from tests.demo.processes import (
+    REPOSITORY,
+    NotStartedError,
+    Server,
+    TimeIsUpError,
+    ended_in_order,
+    running,
+    running_server,
+)
 from tests.demo.report import Report
 
 FOLDER = REPOSITORY / ".work" / "demo"
@@ -29,36 +36,25 @@ DID_PER_DAY = 8_000
 LATENCY_MS = 50
 ACCESS_KEY = "demo-access-key"
 ACCESS_SECRET = "demo-access-secret"
-INTERRUPTED = 130
 
 
 def main() -> int:
     """Run both DAGs for a day, and show what came of it; return the exit code."""
     started = time.monotonic()
-    _end_in_order_on_signals()
     shutil.rmtree(LANDING, ignore_errors=True)
     LANDING.mkdir(parents=True)
     report = Report(REPOSITORY)
-    try:
-        with LOG.open("w") as log:
-            succeeded = _run_dags(report, log)
-    except KeyboardInterrupt:
-        report.interrupted()
-        return INTERRUPTED
-    except NotStartedError:
-        succeeded = False
+    with ended_in_order():
+        try:
+            with LOG.open("w") as log:
+                succeeded = _run_dags(report, log)
+        except KeyboardInterrupt as request:
+            report.interrupted()
+            return 128 + int(request.args[0])
+        except (NotStartedError, TimeIsUpError):
+            succeeded = False
     report.end(succeeded, time.monotonic() - started, LOG)
     return 0 if succeeded else 1
-
-
-def _end_in_order_on_signals() -> None:
-    """Let a request to end pass through every `finally`."""
-
-    def end(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
 
 
 def _run_dags(report: Report, log: IO[str]) -> bool:

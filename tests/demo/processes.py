@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from threading import Timer
 from typing import IO, NamedTuple
 from urllib.parse import urlsplit
+
+from tests.demo.guardian import TIME_IS_UP
 
 REPOSITORY = Path(__file__).parents[2]
 LONGEST_SECONDS = 170
@@ -21,6 +21,10 @@ STOP_SECONDS = 5
 
 class NotStartedError(Exception):
     """A process ended before it was ready."""
+
+
+class TimeIsUpError(Exception):
+    """A process was ended as it took too long."""
 
 
 class Server(NamedTuple):
@@ -55,33 +59,54 @@ def running(
     log: IO[str],
     environment: Mapping[str, str] | None = None,
     longest_seconds: float = LONGEST_SECONDS,
+    stop_seconds: float = STOP_SECONDS,
 ) -> Iterator[IO[str]]:
-    """Run a Python module in a process of its own; give its standard output, and send the rest to the log."""
+    """
+    Run a Python module in a process of its own; give its standard output, and send the rest to the log.
+
+    A guardian runs it, which ends the module and all that came of it: when the block is left, and also where this
+    process is killed within it.
+
+    :raises TimeIsUpError: when the block is left, whatever else its fate, if the module was ended as it took too long
+    """
+    limits = (str(longest_seconds), str(stop_seconds))
     with subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-m", "tests.demo.guardian", *limits, sys.executable, "-u", "-m", module, *arguments],
         cwd=REPOSITORY,
         env=environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
         start_new_session=True,  # Ctrl-C in the terminal is for the demo, which stops the others in order
-    ) as process:
-        limit = Timer(longest_seconds, _stop, [process])
-        limit.start()
+    ) as guardian:
+        assert guardian.stdin is not None
+        assert guardian.stdout is not None
         try:
-            assert process.stdout is not None
-            yield process.stdout
+            yield guardian.stdout
         finally:
-            limit.cancel()
-            _stop(process)
+            guardian.stdin.close()
+            if guardian.wait() == TIME_IS_UP:
+                raise TimeIsUpError(f"{module} was ended after {longest_seconds:.0f} seconds")
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
-    """Stop a process with everything that it started."""
-    if process.poll() is not None:
-        return
-    os.killpg(process.pid, signal.SIGTERM)
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """
+    Let a request to end pass through every ``finally``, as Ctrl-C does.
+
+    The first one counts: another, of someone impatient, is not to break off what ends the processes.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def end(number: int, _: object) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt(signal.Signals(number))
+
+    previous = {number: signal.signal(number, end) for number in numbers}
     try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -10,11 +10,11 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from tests.compat import COMBINATIONS, REPOSITORY, Combination
-from tests.demo.processes import NotStartedError
+from tests.demo.processes import NotStartedError, ended_in_order
 from tests.dist import DistError, archives
 from tests.dist.archives import Archives
 from tests.dist.smoke import CleanAirflow
-from tests.system.processes import ended_in_order
+
 
 DIST = REPOSITORY / "dist"
 FOLDER = REPOSITORY / ".work" / "dist"

@@ -128,18 +128,3 @@ def clean_environment(**variables: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return inherited | {"PATH": path, "PYTHONUNBUFFERED": "1", "no_proxy": LOOPBACK} | variables
-
-
-@contextmanager
-def ended_in_order() -> Iterator[None]:
-    """Let a request to end pass through every ``finally``, as Ctrl-C does."""
-
-    def end(number: int, _: object) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

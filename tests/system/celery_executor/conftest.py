@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.demo.processes import ended_in_order
 from tests.system.celery_executor.backfill import POOL, POOL_SLOTS, Outcome, run_month, write_dag
 from tests.system.celery_executor.deployment import Deployment, running_deployment
-from tests.system.processes import FOLDER, ended_in_order
+from tests.system.processes import FOLDER
 
 HOME = FOLDER / "celery"
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import DAY_END, DAY_START
-from tests.demo.processes import Server, running_server
-from tests.system.processes import FOLDER, ended_in_order
+from tests.demo.processes import Server, ended_in_order, running_server
+from tests.system.processes import FOLDER
 from tests.system.standalone.deployment import Deployment, running_deployment
 
 HOME = FOLDER / "standalone"
