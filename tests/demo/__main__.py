@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import repeat
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,14 +37,23 @@ DID_PER_DAY = 8_000
 LATENCY_MS = 50
 ACCESS_KEY = "demo-access-key"
 ACCESS_SECRET = "demo-access-secret"
+#: Less than the server's, so that Airflow never waits for a server that has gone.
+LONGEST_AIRFLOW_SECONDS = 160
+
+
+class NoResultError(Exception):
+    """Airflow did not say what became of a DAG run."""
+
+
+FAILURES = (NotStartedError, TimeIsUpError, NoResultError)
 
 
 def main() -> int:
     """Run both DAGs for a day, and show what came of it; return the exit code."""
     started = time.monotonic()
+    report = Report(REPOSITORY)
     shutil.rmtree(LANDING, ignore_errors=True)
     LANDING.mkdir(parents=True)
-    report = Report(REPOSITORY)
     with ended_in_order():
         try:
             with LOG.open("w") as log:
@@ -51,20 +61,21 @@ def main() -> int:
         except KeyboardInterrupt as request:
             report.interrupted()
             return 128 + int(request.args[0])
-        except (NotStartedError, TimeIsUpError):
+        except FAILURES as error:
+            report.broken_off(error, LOG)
             succeeded = False
     report.end(succeeded, time.monotonic() - started, LOG)
     return 0 if succeeded else 1
 
 
 def _run_dags(report: Report, log: IO[str]) -> bool:
+    """Run the DAGs until one fails; return whether none did."""
     day = Day.settled_at(datetime.now(UTC))
     with _server(log) as server:
         report.begin(day.start, server.url, LATENCY_MS, version("apache-airflow"))
         with _airflow(server, day.end, log) as results, report.waiting():
             held = {kind: server.records(kind, day.start.timestamp(), day.end.timestamp()) for kind in DAGS.values()}
-            outcomes = [report.run(result, held[DAGS[result["dag_id"]]]) for result in results]
-    return len(outcomes) == len(DAGS) and all(outcomes)
+            return all(report.run(result, held[DAGS[result["dag_id"]]]) for result in results)
 
 
 def _server(log: IO[str]) -> AbstractContextManager[Server]:
@@ -83,8 +94,26 @@ def _airflow(server: Server, end: datetime, log: IO[str]) -> Iterator[Iterator[d
     """Run the DAGs in Airflow; give each run's result as soon as it is there."""
     home = FOLDER / f"airflow-{version('apache-airflow')}"
     environment = _environment(server.url, home)
-    with running("tests.demo.airflow_runs", end.isoformat(), *DAGS, log=log, environment=environment) as output:
-        yield map(json.loads, output)
+    airflow = running(
+        "tests.demo.airflow_runs",
+        end.isoformat(),
+        *DAGS,
+        log=log,
+        environment=environment,
+        longest_seconds=LONGEST_AIRFLOW_SECONDS,
+    )
+    try:
+        with airflow as output:
+            yield map(_read, DAGS, repeat(output))
+    except TimeIsUpError as error:
+        raise NoResultError(f"Airflow gave no result within {LONGEST_AIRFLOW_SECONDS} seconds") from error
+
+
+def _read(dag_id: str, output: IO[str]) -> dict[str, Any]:
+    if not (line := output.readline()):
+        raise NoResultError(f"Airflow ended without a result of {dag_id}")
+    result: dict[str, Any] = json.loads(line)
+    return result
 
 
 def _environment(url: str, home: Path) -> dict[str, str]:

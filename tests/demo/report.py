@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,7 +19,9 @@ from rich.text import Text
 
 INDENT = "  "
 SHOWN_LINES = 3
+LONGEST_LINE = 400
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SUMMED = ("calls", "answered", "talk_seconds", "cost")
 _COLUMNS: dict[str, Callable[[dict[str, str]], str]] = {
     "calls": lambda row: f"{int(row['calls']):,}",
@@ -55,7 +58,8 @@ class Report:
         self._console.print()
         self._console.rule(f"[bold]{result['dag_id']}[/]", align="left", style="cyan")
         if result["state"] != "success":
-            self._console.print(f"{INDENT}[bold red]The run ended as {result['state']}[/]")
+            self._console.print(f"{INDENT}[bold red]The run is {result['state']}[/]")
+            self._print_reason(result.get("error", ""))
             return False
         manifest, summary = result["fetch"], result["summarize"]
         lines = gzip.decompress(Path(manifest["path"]).read_bytes()).splitlines()
@@ -68,6 +72,12 @@ class Report:
     def interrupted(self) -> None:
         """Say that the user stopped the demo."""
         self._console.print("\n[yellow]Interrupted; everything that the demo started is stopped[/]")
+
+    def broken_off(self, error: Exception, log: Path) -> None:
+        """Say why there is no result, and what was logged last."""
+        self._console.print()
+        self._print_reason(f"{error}; the last line of the log:")
+        self._print_reason(last_line(log))
 
     def end(self, succeeded: bool, seconds: float, log: Path) -> None:
         """Say how it ended."""
@@ -93,6 +103,9 @@ class Report:
     def _print_fact(self, name: str, text: str) -> None:
         self._console.print(f"{INDENT}[dim]{name:8}[/] {text}", soft_wrap=True)
 
+    def _print_reason(self, text: str) -> None:
+        self._console.print(Text(INDENT + text, "red"), soft_wrap=True)
+
     def _print_lines(self, lines: list[bytes]) -> None:
         self._console.print()
         for line in lines[:SHOWN_LINES]:
@@ -114,3 +127,9 @@ class Report:
 
     def _shown(self, path: str | Path) -> str:
         return str(Path(path).relative_to(self._base))
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that says something, without its colours."""
+    lines = _COLOUR.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
+    return next((line for line in reversed(lines) if line.strip()), "(nothing)")[:LONGEST_LINE]
