@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from subprocess import DEVNULL, Popen
 
@@ -64,20 +65,26 @@ def _wait(process: Popen[bytes], longest_seconds: float) -> bool:
 
 def _end_all(stop_seconds: float) -> None:
     """Ask all descendants to end, and kill those that are left."""
-    this = psutil.Process()
-    left = this.children(recursive=True)
-    for each in left:
-        with suppress(psutil.NoSuchProcess):
-            each.terminate()
-    psutil.wait_procs(left, stop_seconds)
+    try:
+        _signal_all(psutil.Process.terminate, stop_seconds)
+    finally:
+        _kill_all()
+
+
+def _kill_all() -> None:
     for _ in range(KILLS):
-        left = this.children(recursive=True)
-        for each in left:
-            with suppress(psutil.NoSuchProcess):
-                each.kill()
-        psutil.wait_procs(left, KILL_SECONDS if left else 0)
-        if not left:
+        if not _signal_all(psutil.Process.kill, KILL_SECONDS):
             return
+
+
+def _signal_all(send: Callable[[psutil.Process], None], seconds: float) -> bool:
+    """Send all descendants a signal, and wait for their ends; return whether there were any."""
+    found = psutil.Process().children(recursive=True)
+    for each in found:
+        with suppress(psutil.NoSuchProcess):
+            send(each)
+    psutil.wait_procs(found, seconds)
+    return bool(found)
 
 
 if __name__ == "__main__":
