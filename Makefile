@@ -24,7 +24,7 @@ $(VENV)/ready: $(UV) pyproject.toml constraints.txt
 .PHONY: constraints
 constraints: $(UV)  ## resolve constraints.txt anew
 	echo apache-airflow==$(AIRFLOW) | $(UV) pip compile --quiet --python-version 3.11.0 --no-annotate \
-		--custom-compile-command 'make constraints' --extra parquet --extra s3 --group dev \
+		--custom-compile-command 'make constraints' --extra parquet --extra s3 --group dev --group database \
 		--output-file constraints.txt pyproject.toml -
 
 .PHONY: environment

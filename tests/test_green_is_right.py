@@ -38,7 +38,7 @@ ROUND_TOTAL = 500
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS)
-@examples(200)
+@examples(100)
 @given(data=st.data())
 def test_whatever_the_server_does(kind: str, data: st.DataObject) -> None:
     assert_green_is_right(data.draw(trials(kind)))

@@ -54,7 +54,7 @@ def calls(total: int, step: int, distances: tuple[int, ...]) -> st.SearchStrateg
     )
 
 
-@examples(60)
+@examples(25)
 @given(
     drawn=calls(2 * HOUR, HOUR // 4, DISTANCES),
     behaviour=selections,
@@ -85,7 +85,7 @@ def test_call_center_intervals_and_windows(
         assert found == expected(server, CALL_CENTER_CDR, records)
 
 
-@examples(60)
+@examples(25)
 @given(
     drawn=calls(3 * DAY, DAY // 4, (-5000, -1000, 0, 1000, 5000)),
     date_of=st.sampled_from(["start", "end", "both"]),

@@ -12,11 +12,10 @@ from tests.database.databases import DATABASES, Database
 from tests.database.loads import Load
 from tests.database.server import SqlServer, serving
 from tests.database.tables import Layout, filled_table
-from tests.demo.processes import REPOSITORY
+from tests.demo.processes import REPOSITORY, ended_in_order
 from tests.emulator.encoding import encode
 from tests.emulator.endpoints import Endpoint
 from tests.emulator.records import Record
-from tests.system.processes import ended_in_order
 
 _LOGS = REPOSITORY / ".work" / "database"
 

@@ -255,7 +255,7 @@ def test_a_task_that_is_ended_in_the_middle_of_the_fetch(
     before = dataset.fetch()
     dataset.change()
     # The day's last hours never come, while its first ones are being written.
-    dataset.server.add_fault(Fault("latency", after=20, seconds=LONGEST_SECONDS, times=None))
+    dataset.server.add_fault(Fault("latency", after=70, seconds=LONGEST_SECONDS, times=None))
     run = start(dataset.options(window=timedelta(hours=1)), airflow=airflow)
     folder = temporary_folder if dataset.conn_id else Path(dataset.root)
     wait_until(lambda: is_writing(run, folder), "nothing was written")
