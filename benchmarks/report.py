@@ -20,8 +20,8 @@ WALL_TARGET = 7.0
 LATENCY_TARGETS = {200: 1.2, 50: 1.3}
 #: Our processor time, as a part of another's: how many times it may be.
 CPU_TARGETS = {"loop": 1 / 2, "dlt": 1 / 6, "floor": 1.5}
-REQUESTS_TARGET = CONCURRENCY + 1
-SMALL_REQUESTS_TARGET = 2
+REQUESTS_TARGET = CONCURRENCY + 5
+SMALL_REQUESTS_TARGET = 5
 MEMORY_TARGET = 20 * MEBIBYTE
 IMPORT_TARGET_MILLISECONDS = 50
 

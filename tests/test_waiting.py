@@ -11,6 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_nxcloud import waiting
+from airflow_provider_nxcloud.api.errors import NXCloudNotEndedError
 from airflow_provider_nxcloud.operators.cdr import NXCloudDidCdrOperator
 from tests.conftest import DAY, DAY_END, DAY_START
 from tests.emulator import Emulator, generate_did_cdrs
@@ -81,3 +82,26 @@ def test_a_wrong_settle_is_named(server: Emulator, settle: Any) -> None:
     with pytest.raises(AirflowFailException, match="settle must"):
         operator(settle=settle).execute({})
     assert server.requests == []
+
+
+class TestClockOfTheServer:
+    """This machine's clock is ten minutes ahead: by it, the interval has ended; by the server's, it has not."""
+
+    AHEAD = 600
+
+    @pytest.fixture
+    def end(self, server: Emulator) -> int:
+        server.clock_offset = -self.AHEAD
+        return int(seconds_from_now(-60).timestamp())
+
+    def test_decides_whether_an_interval_has_ended(self, end: int) -> None:
+        with pytest.raises(NXCloudNotEndedError, match=r"may be read in 5[0-9]{2} s"):
+            operator(interval_start=end - 3600, interval_end=end).execute({})
+
+    def test_is_waited_for_where_the_task_waits_at_all(self, end: int) -> None:
+        task = operator(interval_start=end - 3600, interval_end=end, settle=timedelta(0), deferrable=True)
+        with pytest.raises(TaskDeferred) as deferred:
+            task.execute({})
+        _, parameters = deferred.value.trigger.serialize()
+        assert abs(parameters["moment"].timestamp() - (end + self.AHEAD)) < 10
+        assert deferred.value.kwargs == {"start": end - 3600, "end": end}

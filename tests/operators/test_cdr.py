@@ -27,14 +27,14 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_nxcloud import __version__
-from airflow_provider_nxcloud.api.errors import NXCloudError
+from airflow_provider_nxcloud.api.errors import NXCloudError, NXCloudMisplacedRecordsError
 from airflow_provider_nxcloud.operators.base import NXCloudCdrOperator
 from airflow_provider_nxcloud.operators.cdr import (
     NXCloudCallCenterCdrOperator,
     NXCloudDidCdrOperator,
 )
 from tests.conftest import DAY, DAY_END, DAY_START, ZONE, wait_until
-from tests.emulator import Emulator, Fault, generate_call_center_cdrs, generate_did_cdrs
+from tests.emulator import Behaviour, Emulator, Fault, generate_call_center_cdrs, generate_did_cdrs
 
 HOUR = 3600
 OPERATORS: dict[str, type[NXCloudCdrOperator]] = {
@@ -434,3 +434,15 @@ def test_another_kind_of_store(emulator: Start, connection: Connect, memory_stor
     manifest: Any = operator("did", output_path="memory://landing/cdr").execute({})
     with ObjectStoragePath(manifest["path"]).open("rb") as file:
         assert Counter(file.read().splitlines()) == lines_of(server, "did")
+
+
+def test_records_in_another_zone_are_an_error_unless_they_are_to_be_kept(
+    emulator: Start, connection: Connect, tmp_path: Path
+) -> None:
+    behaviour = Behaviour(reported_shift_seconds=8 * 3600)
+    connection(emulator(call_center=generate_call_center_cdrs(DAY, 50), behaviour=behaviour))
+    with pytest.raises(NXCloudMisplacedRecordsError, match="a time zone that somebody mistook looks like this"):
+        operator("call_center", output_path=str(tmp_path)).execute({})
+    assert list(tmp_path.rglob("*.jsonl")) == []
+    manifest: Any = operator("call_center", output_path=str(tmp_path), keep_misplaced=True).execute({})
+    assert manifest["records"] == 50
