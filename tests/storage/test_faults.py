@@ -35,6 +35,7 @@ MIDDLE = 400_000
 PADDING = 9_000  # makes it 12 MB: an upload in parts, of which the store takes none below 5 MiB
 MIDDLE_OF_PARTS = 6_000_000
 LONGEST_SECONDS = 60
+A_RECORD = 300  # bytes, about
 
 Start = Callable[..., Emulator]
 Connect = Callable[..., str]
@@ -234,10 +235,14 @@ Ending = tuple[signal.Signals, int | None]
 
 
 def is_writing(run: Run, folder: Path) -> bool:
-    """Return whether the process has a file open in the folder, with some records in it; it may have no name."""
+    """
+    Return whether the process has a file open in the folder, with some records in it; it may have no name.
+
+    A few bytes are no records: by them Python finds out whether it can write there.
+    """
     try:
         files = list(Path(f"/proc/{run.process.pid}/fd").iterdir())
-        return any(os.readlink(file).startswith(str(folder)) and file.stat().st_size > 0 for file in files)
+        return any(os.readlink(file).startswith(str(folder)) and file.stat().st_size > A_RECORD for file in files)
     except FileNotFoundError:  # closed since
         return False
 
