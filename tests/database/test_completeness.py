@@ -117,9 +117,10 @@ def test_loads(back_end: BackEnd, consistency: Consistency, odd_size: bool) -> N
 
 
 @of(LARGEST)
+@each_size
 @each_consistency
-def test_sixty_thousand_calls(back_end: BackEnd, consistency: Consistency) -> None:
-    run(back_end, consistency).assert_equals(back_end.lines)
+def test_sixty_thousand_calls(back_end: BackEnd, consistency: Consistency, odd_size: bool) -> None:
+    run(back_end, consistency, odd_size=odd_size).assert_equals(back_end.lines)
 
 
 @of([*cases(ENDPOINTS, [MINUTE], layouts=LAYOUTS), *cases([CALL_CENTER], [MINUTE], layouts=CALL_CENTER_LAYOUTS)])
