@@ -45,6 +45,8 @@ MAX_BACKOFF_SECONDS = 60.0
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 20.0
 MAX_MESSAGE_CHARACTERS = 200
+#: Answers that the server's clock is learnt from.
+CLOCK_ANSWERS = 8
 #: Seconds by which a time stamp may differ from the server's clock.
 TIMESTAMP_TOLERANCE = 60.0
 UTF8_PIECE_BYTES = 2048
@@ -133,7 +135,7 @@ class NXCloudClient:
             reraise=True,
         )
         self._clock_offset = 0.0
-        self._knows_clock = False
+        self._clock_answers = 0
         self._lock = threading.Lock()
         self._requests = 0
         self._retries = 0
@@ -275,16 +277,21 @@ class NXCloudClient:
         return error_type(message, code=outcome.code, request_id=outcome.req_id)
 
     def _learn_clock(self, answer: Answer) -> None:
-        """Note the server's clock as its first answer tells it: it took our time stamp, so it is not far off."""
-        if self._knows_clock:
+        """
+        Note the server's clock as its first answers tell it: it took our time stamps, so it is not far off.
+
+        An answer was given before it was here: the one that took least tells most.
+        """
+        if self._clock_answers >= CLOCK_ANSWERS or answer.date is None:
             return
-        self._knows_clock = True
-        if answer.date is not None and abs(offset := answer.date.timestamp() - time.time()) <= TIMESTAMP_TOLERANCE:
-            self._clock_offset = offset
+        offset = answer.date.timestamp() - time.time()
+        if abs(offset - self._clock_offset) <= TIMESTAMP_TOLERANCE:
+            self._clock_offset = max(offset, self._clock_offset) if self._clock_answers else offset
+            self._clock_answers += 1
 
     def _correct_clock(self, answer: Answer) -> None:
         if answer.date is not None:
-            self._knows_clock = True
+            self._clock_answers = 1
             self._clock_offset = answer.date.timestamp() - time.time()
             log.warning(
                 "The worker's clock is %+.0f s off NXCloud's, which refused a time stamp: further ones are "

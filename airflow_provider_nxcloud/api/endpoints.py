@@ -115,6 +115,7 @@ class Endpoint(ABC):
 class _CallCenterFacts(msgspec.Struct, rename="camel", gc=False):
     call_id: str | int | None = None
     start_time: int | None = None
+    end_time: int | float | str | None = None
 
 
 class _CallCenterRecords(msgspec.Struct):
@@ -177,12 +178,17 @@ class CallCenterCdrEndpoint(Endpoint):
 
 
 def _call_center_facts(facts: Sequence[_CallCenterFacts]) -> Facts:
-    return Facts([record.call_id or None for record in facts], [record.start_time for record in facts])
+    return Facts(
+        [record.call_id or None for record in facts],
+        [record.start_time for record in facts],
+        [record.end_time for record in facts],
+    )
 
 
 class _DidFacts(msgspec.Struct, rename="camel", gc=False):
     id: str | int | None = None
     start_time: str | None = None
+    end_time: int | float | str | None = None
 
 
 class _DidData(msgspec.Struct, rename="camel"):
@@ -253,7 +259,11 @@ class DidCdrEndpoint(Endpoint):
 
 
 def _did_facts(facts: Sequence[_DidFacts]) -> Facts:
-    return Facts([None if record.id == "" else record.id for record in facts], [record.start_time for record in facts])
+    return Facts(
+        [None if record.id == "" else record.id for record in facts],
+        [record.start_time for record in facts],
+        [record.end_time for record in facts],
+    )
 
 
 CALL_CENTER_CDR = CallCenterCdrEndpoint()

@@ -15,10 +15,12 @@ class Facts(NamedTuple):
 
     :param keys: each record's identifier, None where it has none
     :param starts: each record's start time as the endpoint gives it
+    :param ends: each record's end time likewise, where the endpoint tells
     """
 
     keys: Sequence[str | int | None]
     starts: Sequence[Any]
+    ends: Sequence[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,16 @@ class Page:
 
 def identities(facts: Facts, records: Sequence[msgspec.Raw | bytes]) -> list[int]:
     """
-    Return a hash for each record: of its key and start, or of its own text where it has no key.
+    Return a hash for each record: of its key, start and end, or of its own text where it has no key.
 
-    With the start, since the legs of a transferred call may share a key. Different records of one hash are possible,
+    With the times, since the legs of a transferred call may share a key. Different records of one hash are possible,
     and harmless: they raise a doubt, and are told apart by their texts.
     """
-    if None not in facts.keys:
-        return list(map(hash, zip(facts.keys, facts.starts, strict=True)))
+    keys, starts, ends = facts
+    found = list(map(hash, zip(keys, starts, starts if ends is None else ends, strict=True)))
+    if None not in keys:
+        return found
     return [
-        hash(bytes(record)) if key is None else hash((key, start))
-        for key, start, record in zip(*facts, records, strict=True)
+        hash(bytes(record)) if key is None else identity
+        for key, identity, record in zip(keys, found, records, strict=True)
     ]

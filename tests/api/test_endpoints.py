@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_nxcloud.api.endpoints import CALL_CENTER_CDR, DID_CDR, ENDPOINTS, Endpoint
+from airflow_provider_nxcloud.api.pages import Facts
 from tests.api.conftest import each_kind
 from tests.conftest import DAY_END, DAY_START, ZONE
 
@@ -115,7 +116,7 @@ class TestPages:
     def test_facts_of_records(self, endpoint: Endpoint, starts: list[Any]) -> None:
         records = [{"callId": "a", "id": "a", "startTime": starts[0]}, {"x": 1}, {"callId": "", "id": ""}]
         facts = endpoint.read_facts(json.dumps(records).encode())
-        assert facts == (["a", None, None], starts)
+        assert facts == Facts(["a", None, None], starts, [None, None, None])
 
 
 class TestParts:

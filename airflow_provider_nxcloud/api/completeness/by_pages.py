@@ -10,7 +10,7 @@ from airflow_provider_nxcloud.api.completeness.ends import End
 from airflow_provider_nxcloud.api.completeness.fetching import Fetcher
 from airflow_provider_nxcloud.api.completeness.reading import Reading
 from airflow_provider_nxcloud.api.pages import Page
-from airflow_provider_nxcloud.api.windows import TimeRange, Window
+from airflow_provider_nxcloud.api.windows import SECOND_MS, TimeRange, Window
 
 #: Pages of one window: ten million call center records. A server that never ends its pages ends here.
 MAX_PAGES = 100_000
@@ -106,6 +106,11 @@ class StartOrder:
     def is_ordered(self) -> bool:
         """Whether all start times are told, and rise or fall throughout."""
         return self._ascends or self._descends
+
+    @property
+    def is_one_second(self) -> bool:
+        """Whether all records start in one second."""
+        return bool(self.is_ordered and self.lowest and self.lowest // SECOND_MS == self.highest // SECOND_MS)
 
     def add(self, starts: Sequence[Any]) -> None:
         """Look at a page's start times."""

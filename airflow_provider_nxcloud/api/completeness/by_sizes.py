@@ -61,6 +61,8 @@ class _SizesReader:
         #: How many records there are, by the pages or by the total that they tell.
         self._rows = 0
         self._doubt: str | None = None
+        #: Whether the server's total, or pages without flaw, have told the number of records.
+        self._is_counted = False
 
     def read(self, page_size: int) -> Outcome:
         largest = self._fetcher.endpoint.max_page_size
@@ -86,12 +88,14 @@ class _SizesReader:
         size_served = reading.size_served
         if reading.flaw or size_served:
             self._doubt = reading.flaw or f"pages of {size} hold {size_served} records at most"
-            self._rows = self._rows or reading.total or 0
+            self._rows = max(self._rows, reading.total or 0)
+            self._is_counted |= reading.total is not None
             reading.close()
             return size_served
         if self._collection is None or self._rows != reading.rows:
             self.give_up()
             self._rows = reading.rows
+            self._is_counted = True
             self._collection = Collection(reading, self._fetcher.endpoint)
         else:
             self._collection.add(reading)
@@ -123,7 +127,7 @@ class _SizesReader:
     def _take_parts(self, parts: list[Outcome]) -> None:
         collections = [part.collection for part in parts if part.collection is not None]
         rows = sum(part.rows for part in parts)
-        if not collections or rows < self._rows:
+        if not collections or rows < self._rows or not self._is_counted:
             return
         self.give_up()
         self._collection, *others = collections

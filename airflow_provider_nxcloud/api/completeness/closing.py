@@ -40,7 +40,8 @@ def closing_doubt(fetcher: Fetcher, reading: PageReading, known: Ledger) -> str 
     """
     if not reading.rows:
         fetcher.pause()
-    checks = [*_end_checks(fetcher, reading, known), *_edge_checks(fetcher, reading, known)]
+    edges = list(_edge_checks(reading, known))
+    checks = [*_end_checks(fetcher, reading, known), *edges]
     for number, page in reading.beyond.items():
         if (total := fetcher.endpoint.end.total(page)) != reading.total:
             return f"the total changed from {reading.total} to {total} at page {number}"
@@ -48,7 +49,10 @@ def closing_doubt(fetcher: Fetcher, reading: PageReading, known: Ledger) -> str 
             return f"page {reading.pages} seemed to be the last, but page {number} holds {len(unknown)} others"
     answers = fetcher.ask([check.question for check in checks])
     for check, page in zip(checks, answers, strict=True):
-        if doubt := check.doubt(page):
+        doubt = check.doubt(page)
+        if doubt is None and check in edges and len(page.records) == check.question.size:
+            doubt = _crowded_edge_doubt(fetcher, reading, check)
+        if doubt:
             return doubt
     return _sum_doubt(fetcher, reading)
 
@@ -77,14 +81,24 @@ def _tail_check(window: Window, rows: int, size: int, known: Ledger) -> _Check:
 
 
 def _other_size(reading: PageReading, largest: int) -> int:
-    """Return a page size other than the reading's, by which the last page holds many records."""
+    """Return a page size that the server is shown to serve, by which the last page holds many records."""
     size = reading.page_size
-    smaller = range(size - 1, size // 2, -1)
+    served = min(size, max(reading.largest_page, 1))
+    smaller = range(served - 1, served // 2, -1)
     others = smaller if len(smaller) else [other for other in (2, 3, 5, 1) if other != size and other <= largest]
     return max(others, key=lambda other: reading.rows % other)
 
 
-def _edge_checks(fetcher: Fetcher, reading: PageReading, known: Ledger) -> Iterator[_Check]:
+def _crowded_edge_doubt(fetcher: Fetcher, reading: PageReading, check: _Check) -> str | None:
+    """Ask for what comes after the known records of an edge, where these fill pages."""
+    part, _, size = check.question
+    count = 0
+    for _, facts in reading.spool.facts(fetcher.endpoint):
+        count += sum(not part.displacement(start) for start in facts.starts)
+    return check.doubt(fetcher.page(part, count // size + 1, size))
+
+
+def _edge_checks(reading: PageReading, known: Ledger) -> Iterator[_Check]:
     """Ask for what lies before the earliest and after the latest record, where these tell of a ceiling."""
     window, order = reading.window, reading.order
     if not isinstance(window, TimeRange) or not _can_tell(reading):
@@ -128,7 +142,7 @@ def _may_be_cut(reading: PageReading) -> bool:
     window = reading.window
     if not isinstance(window, TimeRange):
         return _is_round(reading.rows)
-    return _is_second(window) and reading.rows >= reading.page_size
+    return reading.rows >= reading.page_size and (_is_second(window) or reading.order.is_one_second)
 
 
 def _is_second(window: Window) -> bool:
@@ -143,7 +157,9 @@ def _parts_doubt(fetcher: Fetcher, window: Window, rows: int) -> str | None:
             return None
         parts = fetcher.endpoint.parts(window)
     counts = [count_rows(fetcher, part, rows // len(parts)) for part in parts]
-    if None in counts or sum(count or 0 for count in counts) > rows:
+    apart = sum(count or 0 for count in counts)
+    # Fewer may be DID calls of a further type; calls of one second that no choice of a filter finds cannot be told.
+    if None in counts or apart > rows or (apart < rows and isinstance(window, TimeRange)):
         return f"{rows} records came, as many as a limit lets through, and the parts of {window} hold {counts}"
     return None
 

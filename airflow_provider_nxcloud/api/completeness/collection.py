@@ -23,20 +23,22 @@ class Records:
     The records of a window.
 
     :param spool: their texts
+    :param endpoint: the kind of records
     :param duplicates: records that the server holds more than once, and that are written once
     :param is_displaced: whether some start outside of what was asked for
     :param outside: those that start outside of the interval, and are kept
     """
 
     spool: Spool
+    endpoint: Endpoint
     duplicates: int = 0
     is_displaced: bool = False
     outside: int = 0
 
     @cached_property
     def fingerprint(self) -> tuple[int, int]:
-        """Number and digest of the records, whatever their order."""
-        return fingerprint(self.spool)
+        """Number and digest of the records' identities, whatever their order."""
+        return fingerprint(self.spool, self.endpoint)
 
     def close(self) -> None:
         """Give the records up."""
@@ -93,15 +95,16 @@ class Collection:
         """Return the records as they are to be written; the collection is used up."""
         repeated = self.repeated()
         if not repeated:
-            return Records(self.spool, 0, self.is_displaced)
-        texts = Texts(self.spool, self._endpoint, repeated, self.times)
+            return Records(self.spool, self._endpoint, 0, self.is_displaced)
+        texts = Texts(self.spool, self._endpoint, repeated, self.times, is_sliced=self._witnesses == 1)
         if texts.differing:
             log.warning(
                 "%d keys of %s stand on more than one record that differ: all are kept",
                 texts.differing,
                 self._endpoint.kind,
             )
-        return Records(self.spool.filtered(self._endpoint, texts.keep), texts.duplicates, self.is_displaced)
+        spool = self.spool.filtered(self._endpoint, texts.keep)
+        return Records(spool, self._endpoint, texts.duplicates, self.is_displaced)
 
     def repeated(self) -> set[int]:
         """Return the identities that stand on more than one line."""

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow_provider_nxcloud.api.completeness.collection import Records
+from airflow_provider_nxcloud.api.completeness.keeping import Spool
 from airflow_provider_nxcloud.api.completeness.proving import Prover
 from airflow_provider_nxcloud.api.completeness.reading import EARLIEST_MS, LATEST_MS
-from airflow_provider_nxcloud.api.pages import identities
+from airflow_provider_nxcloud.api.errors import NXCloudUnexpectedResponseError
+from airflow_provider_nxcloud.api.pages import Facts, identities
 from airflow_provider_nxcloud.api.windows import Window, displacement
 
 if TYPE_CHECKING:
@@ -38,8 +40,16 @@ class IntervalEdges:
 
     def without_neighbours(self, window: Window, records: Records) -> Records:
         """Return a window's records without those that a neighbouring interval brings; they are used up."""
-        if not records.is_displaced:
-            return records
+        try:
+            return self._without_neighbours(window, records) if records.is_displaced else records
+        except (ValueError, OverflowError) as error:
+            records.close()
+            raise NXCloudUnexpectedResponseError(f"A record's startTime is unreadable: {error}") from None
+        except BaseException:
+            records.close()
+            raise
+
+    def _without_neighbours(self, window: Window, records: Records) -> Records:
         outside = self._outside(window, records)
         elsewhere: set[int] = set()
         for neighbour, candidates in outside:
@@ -53,14 +63,7 @@ class IntervalEdges:
                 self._endpoint.kind,
             )
         if elsewhere:
-            records.spool = records.spool.filtered(
-                self._endpoint,
-                lambda lines, facts: (
-                    line
-                    for identity, line in zip(identities(facts, lines), lines, strict=True)
-                    if identity not in elsewhere
-                ),
-            )
+            records.spool = _without(records.spool, self._endpoint, elsewhere)
         return records
 
     def _outside(self, window: Window, records: Records) -> list[tuple[Window, set[int]]]:
@@ -68,8 +71,10 @@ class IntervalEdges:
         found: dict[tuple[int, int], tuple[Window, set[int]]] = {}
         for lines, facts in records.spool.facts(self._endpoint):
             for identity, start in zip(identities(facts, lines), facts.starts, strict=True):
+                if not window.displacement(start):
+                    continue
                 distance = displacement(window.moment(start), *self._interval)
-                if distance and window.displacement(start) and -EARLIEST_MS <= distance <= LATEST_MS:
+                if distance and -EARLIEST_MS <= distance <= LATEST_MS:
                     neighbour = window.neighbour(start, self._interval)
                     found.setdefault((neighbour.start, neighbour.end), (neighbour, set()))[1].add(identity)
         return list(found.values())
@@ -80,6 +85,14 @@ class IntervalEdges:
             return {identity for identity in _identities_of(records, self._endpoint) if identity in candidates}
         finally:
             records.close()
+
+
+def _without(spool: Spool, endpoint: Endpoint, left_out: set[int]) -> Spool:
+    def keep(lines: list[bytes], facts: Facts) -> Iterator[bytes]:
+        found = identities(facts, lines)
+        return (line for identity, line in zip(found, lines, strict=True) if identity not in left_out)
+
+    return spool.filtered(endpoint, keep)
 
 
 def _identities_of(records: Records, endpoint: Endpoint) -> Iterator[int]:
@@ -104,15 +117,13 @@ class WrittenRecords:
     def add(self, window: Window, records: Records) -> Records:
         """Return a window's records without those that an earlier one brought; they are used up."""
         guests = set(self._guests_in(window, records)) if records.is_displaced else set()
-        hashes = array("q", (value for block in records.spool.blocks() for value in map(hash, block.splitlines())))
+        hashes = array("q", _identities_of(records, self._endpoint))
         known = self._guests.intersection(hashes)
         for written in self._written if guests else ():
             known |= guests.intersection(written)
         if known:
             count = records.spool.count
-            records.spool = records.spool.filtered(
-                self._endpoint, lambda lines, _: (line for line in lines if hash(line) not in known)
-            )
+            records.spool = _without(records.spool, self._endpoint, known)
             records.duplicates += count - records.spool.count
         self._written.append(hashes)
         self._guests |= guests
@@ -120,6 +131,6 @@ class WrittenRecords:
 
     def _guests_in(self, window: Window, records: Records) -> Iterator[int]:
         for lines, facts in records.spool.facts(self._endpoint):
-            for start, line in zip(facts.starts, lines, strict=True):
+            for identity, start in zip(identities(facts, lines), facts.starts, strict=True):
                 if window.displacement(start):
-                    yield hash(line)
+                    yield identity

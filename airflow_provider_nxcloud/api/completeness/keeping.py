@@ -111,9 +111,12 @@ class Texts:
     :param spool: where they are
     :param endpoint: the kind of records
     :param times: how often each identity stood on one page, where more than once
+    :param is_sliced: whether they come from slices, which share no record: different texts are different records
     """
 
-    def __init__(self, spool: Spool, endpoint: Endpoint, repeated: set[int], times: Mapping[int, int]) -> None:
+    def __init__(
+        self, spool: Spool, endpoint: Endpoint, repeated: set[int], times: Mapping[int, int], *, is_sliced: bool
+    ) -> None:
         self._times = times
         self._keyless: set[int] = set()
         found: dict[int, dict[bytes, None]] = {}
@@ -126,7 +129,7 @@ class Texts:
                     if key is None:
                         self._keyless.add(identity)
         self._left = {
-            identity: dict.fromkeys(list(texts)[-self._count(identity) :], self._copies(identity))
+            identity: dict.fromkeys(list(texts)[0 if is_sliced else -self._count(identity) :], self._copies(identity))
             for identity, texts in found.items()
         }
         #: Identities with more than one text.
@@ -158,11 +161,10 @@ def digest(line: bytes) -> bytes:
     return blake2b(line, digest_size=16).digest()
 
 
-def fingerprint(spool: Spool) -> tuple[int, int]:
-    """Return number and digest of the records, whatever their order."""
+def fingerprint(spool: Spool, endpoint: Endpoint) -> tuple[int, int]:
+    """Return number and digest of the records' identities, whatever their order: texts may hold passing addresses."""
     count = total = 0
-    for block in spool.blocks():
-        for line in block.splitlines():
-            count += 1
-            total += int.from_bytes(digest(line))
+    for lines, facts in spool.facts(endpoint):
+        count += len(lines)
+        total += sum(identities(facts, lines))
     return count, total % 2**128

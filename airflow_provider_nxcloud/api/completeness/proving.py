@@ -128,7 +128,9 @@ class Prover:
                     attempt.close()
                     self._wait_for_clock(window, missing)
                     doubts.append("by NXCloud's clock it had not ended")
-                elif attempt.records is not None and self._is_enough(attempt, earlier):
+                elif attempt.records is not None and self._is_enough(
+                    attempt, earlier, can_be_sliced=isinstance(window, TimeRange)
+                ):
                     return attempt.records
                 else:
                     doubts.append(attempt.doubt or "to be confirmed by other edges")
@@ -147,11 +149,14 @@ class Prover:
         """Return whether a reading is by slices, where the window can be sliced."""
         return number % 2 == 1 if self._consistency == "double" else number in (2, 3, 5)
 
-    def _is_enough(self, attempt: Attempt, earlier: _Earlier) -> bool:
+    def _is_enough(self, attempt: Attempt, earlier: _Earlier, *, can_be_sliced: bool) -> bool:
         if attempt.doubt is not None:
             return False
         if self._consistency == "double":
-            return any(attempt.agrees_with(other) for other in earlier.attempts if other.doubt is None)
+            others = [other for other in earlier.attempts if other.doubt is None]
+            if can_be_sliced:  # pages share their errors, whatever their size
+                others = [other for other in others if attempt.is_sliced or other.is_sliced]
+            return any(map(attempt.agrees_with, others))
         return not attempt.is_sliced or any(map(attempt.agrees_with, earlier.attempts))
 
     def _seconds_missing(self, began: float) -> float:

@@ -38,7 +38,8 @@ class Reading:
         #: Whether a record came that starts outside of what was asked for.
         self.is_displaced = False
         self._keep_misplaced = keep_misplaced
-        self._misplaced: Counter[int] = Counter()
+        self._misplaced = 0
+        self._farthest = 0
 
     def keep(self, page: Page) -> list[int]:
         """
@@ -76,12 +77,11 @@ class Reading:
         """
         if not self._misplaced or self._keep_misplaced:
             return
-        farthest = max(self._misplaced, key=abs)
-        count = sum(self._misplaced.values())
+        farthest = self._farthest
         where = f"before its start, up to {-farthest}" if farthest < 0 else f"after its end, up to {farthest}"
         raise NXCloudMisplacedRecordsError(
-            f"{count} of {self.rows} records for {self.window} start {where} ms off, which no selection by time "
-            f"explains; {_likely_cause(farthest, self.window)}"
+            f"{self._misplaced} of {self.rows} records for {self.window} start {where} ms off, which no selection by "
+            f"time explains; {_likely_cause(farthest, self.window)}"
         )
 
     def close(self) -> None:
@@ -99,15 +99,16 @@ class Reading:
         for displacement in map(self.window.displacement, starts):
             self.is_displaced |= displacement != 0
             if not -EARLIEST_MS <= displacement <= LATEST_MS:
-                self._misplaced[displacement] += 1
+                self._misplaced += 1
+                self._farthest = max(self._farthest, displacement, key=abs)
 
 
 def _likely_cause(displacement: int, window: Window) -> str:
     moment = (window.start if displacement < 0 else window.end) * SECOND_MS + displacement
-    for factor, unit in ((1000, "seconds"), (1 / 1000, "microseconds"), (1 / 1_000_000, "nanoseconds")):
-        if window.start - 86_400 <= moment * factor / SECOND_MS <= window.end + 86_400:
+    for second, unit in ((moment, "seconds"), (moment // 10**6, "microseconds"), (moment // 10**9, "nanoseconds")):
+        if window.start - 86_400 <= second <= window.end + 86_400:
             return f"read as {unit} the times would fit"
-    hours = abs(displacement) / SECOND_MS / 3600
-    if hours <= 24 + (window.end - window.start) / 3600:
-        return f"a time zone that somebody mistook looks like this: they are up to {hours:.1f} hours off"
+    seconds = abs(displacement) // SECOND_MS
+    if seconds <= 86_400 + window.end - window.start:
+        return f"a time zone that somebody mistook looks like this: they are up to {seconds / 3600:.1f} hours off"
     return "the server's clock, or the query that it answered, is another one"

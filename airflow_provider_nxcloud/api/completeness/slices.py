@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from airflow_provider_nxcloud.api.completeness.by_sizes import read_by_sizes
 from airflow_provider_nxcloud.api.completeness.collection import Collection
@@ -26,20 +26,8 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 
 
-class Slice(NamedTuple):
-    """
-    A part of a window's time.
-
-    :param span: Unix seconds, half-open
-    :param known: the records of the slice that it was cut from, where they seemed to be all
-    """
-
-    span: Span
-    known: frozenset[int] = frozenset()
-
-
 #: No server serves fewer records at once.
-SMALLEST_FULL_PAGE = 2
+SMALLEST_FULL_PAGE = 3
 #: Slices under way or waiting, for each page in flight.
 SLICES_PER_WORKER = 2
 
@@ -126,23 +114,21 @@ def _read_short(
     fetcher: Fetcher, window: TimeRange, reading: Reading, spans: Iterable[Span], plan: SlicePlan
 ) -> Iterator[Span]:
     """Keep all slices that fit on a page; yield the seconds that do not."""
-    waiting = deque(map(Slice, spans))
-    running: dict[Future[Page], Slice] = {}
+    waiting = deque(spans)
+    running: dict[Future[Page], Span] = {}
     try:
         while waiting or running:
             while waiting and len(running) < SLICES_PER_WORKER * fetcher.source.concurrency:
-                one = waiting.popleft()
-                running[fetcher.submit(Question(window.narrowed(*one.span), 1, fetcher.page_size))] = one
+                span = waiting.popleft()
+                running[fetcher.submit(Question(window.narrowed(*span), 1, fetcher.page_size))] = span
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                (span, known), page = running.pop(future), future.result()
+                span, page = running.pop(future), future.result()
                 fetcher.note(page, reading.rows)
-                is_cut = len(page.records) >= fetcher.page_size
-                found = frozenset(() if is_cut else page.identities())
-                if not _is_full(fetcher, page) or (not is_cut and found <= known):
+                if not _is_full(fetcher, page):
                     reading.keep(page)
                 elif span[1] - span[0] > 1:
-                    halves = plan.halves(span, list(map(window.second, page.facts.starts)), is_cut=is_cut)
-                    waiting.extendleft(Slice(half, found) for half in halves)
+                    is_cut = len(page.records) >= fetcher.page_size
+                    waiting.extendleft(plan.halves(span, list(map(window.second, page.facts.starts)), is_cut=is_cut))
                 else:
                     yield span
     finally:
@@ -151,11 +137,7 @@ def _read_short(
 
 
 def _is_full(fetcher: Fetcher, page: Page) -> bool:
-    """
-    Return whether there may be more than the page holds: the server may serve no larger ones than it did.
-
-    Then its halves are asked for. Where they bring nothing new, there was no more.
-    """
+    """Return whether there may be more than the page holds: the server may serve no larger ones than it did."""
     served = max(fetcher.largest_page, SMALLEST_FULL_PAGE)
     return len(page.records) >= min(fetcher.page_size, served)
 
