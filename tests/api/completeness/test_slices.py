@@ -22,7 +22,7 @@ from tests.emulator import Behaviour
 
 HOUR = 3600
 #: Requests that a small window may cost that is read both ways.
-FEW = 60
+FEW = 80
 
 
 def assert_cheap(emulator: StartEmulator, records: list[Record], behaviour: Behaviour) -> None:
