@@ -82,7 +82,7 @@ class IntervalEdges:
     def _found_in(self, neighbour: Window, candidates: set[int]) -> set[int]:
         records = self._prover.prove(neighbour)
         try:
-            return {identity for identity in _identities_of(records, self._endpoint) if identity in candidates}
+            return candidates.intersection(_identities_of(records, self._endpoint))
         finally:
             records.close()
 

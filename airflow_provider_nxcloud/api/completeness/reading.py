@@ -61,10 +61,6 @@ class Reading:
         self.spool.write(page.records if selected is None else list(compress(page.records, selected)))
         return found
 
-    def different(self) -> int:
-        """Return how many different records came."""
-        return self.ledger.different()
-
     def repeated(self) -> set[int]:
         """Return the identities that came more than once."""
         return self.ledger.repeated()

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Span = tuple[int, int]
 
-
 #: No server serves fewer records at once.
 SMALLEST_FULL_PAGE = 3
 #: Slices under way or waiting, for each page in flight.
